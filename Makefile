@@ -1,0 +1,46 @@
+# Two commands do everything on a fresh machine: `make demo` and `make test`. They need Python 3.11 or later.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# Every target that needs the environment depends on this stamp: it is made anew when the lock changes.
+STAMP := $(VENV)/.installed
+
+.PHONY: help install demo test test-kafka bench lint format clean
+
+help: ## what there is
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
+
+install: $(STAMP) ## everything into .venv, as locked
+
+$(STAMP): requirements.lock pyproject.toml
+	@echo "Installing into $(VENV) (about a minute) ..."
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+demo: $(STAMP) ## the shipped sample through the whole pipeline
+	$(BIN)/journey demo
+
+test: $(STAMP) ## everything that needs neither Java nor Docker
+	$(BIN)/python -m pytest -n 3 --dist worksteal -m "not kafka and not slow" tests/unit tests/property tests/integration tests/e2e
+
+test-kafka: $(STAMP) ## faults and the same again on Apache Kafka (needs Java 17 and Maven)
+	$(BIN)/python -m pytest -m "kafka or slow" tests
+
+bench: $(STAMP) ## measure, beside what one would use instead
+	$(BIN)/python -m benchmarks
+
+lint: $(STAMP) ## ruff, mypy, import-linter, schema compatibility
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m schemas.compatibility
+
+format: $(STAMP) ## as the linter wants it
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean: ## what was built and what demos left
+	rm -rf $(VENV) .bench-venv .journey .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info

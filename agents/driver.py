@@ -1,0 +1,147 @@
+"""What every agent does with its runs: handle, ship, and only then let the offset be committed.
+
+The order for each run is: (1) its changelog records acknowledged, (2) its outputs acknowledged, (3) the run settled, so that its offset may
+be committed. Runs of one partition go through each step in order; a few of them may be on their way at once, so handlers work while batches
+travel. A handler's memory may be ahead of what is acknowledged: if anything fails, the process ends and the memory with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from faust.types import TP
+
+from agents.batching import Record, Run
+from agents.shipping import Change, Output
+
+if TYPE_CHECKING:
+    from agents.app import RunApp
+
+__all__ = ["Change", "Handler", "HandlerError", "Progress", "RunDriver", "Shipment"]
+
+
+class Shipment(NamedTuple):
+    """What follows from a run of records.
+
+    Attributes:
+        changelog: groups of changes; each group is stored whole or not at all. They go to the changelog partition with the run's number.
+        outputs: records for other topics, sent once the changes are safe.
+        settled: called once all of it is acknowledged (to count, for example); never called for a run that is redelivered elsewhere.
+    """
+
+    changelog: Sequence[Sequence[Change]] = ()
+    outputs: Sequence[Output] = ()
+    settled: Callable[[], None] | None = None
+
+
+class Handler(Protocol):
+    """An agent's logic."""
+
+    def handle(self, tp: TP, records: Sequence[Record]) -> Shipment:
+        """What follows from `records`, which are in order and of one partition. It does no I/O and awaits nothing.
+
+        Whatever it raises ends the process, so input that it cannot use must become an output (a dead letter) instead.
+        """
+
+
+@dataclass
+class Progress:
+    """How far an agent is; for metrics, and to see from outside that it moves."""
+
+    runs_handled: int = 0
+    runs_settled: int = 0
+    records_settled: int = 0
+    last_settled: float = field(default_factory=time.monotonic)
+    """On the monotonic clock."""
+
+    @property
+    def in_flight(self) -> int:
+        """Runs handled but not settled, those given up in a rebalance aside."""
+        return self.runs_handled - self.runs_settled
+
+
+class _Turns:
+    """Keeps the steps of one partition's runs in order."""
+
+    __slots__ = ("changelog", "outputs")
+
+    def __init__(self) -> None:
+        self.changelog = asyncio.Lock()
+        self.outputs = asyncio.Lock()
+
+
+class RunDriver:
+    """Takes an agent's runs through its handler and everything after it."""
+
+    def __init__(self, app: RunApp, name: str, handler: Handler, *, changelog: str | None = None) -> None:
+        self.name = name
+        self.progress = Progress()
+        self._app = app
+        self._handler = handler
+        self.changelog = changelog
+        self._slots = asyncio.Semaphore(app.config.runs_in_flight)
+        self._turns: dict[TP, _Turns] = {}
+        self._settling: set[asyncio.Task[None]] = set()
+
+    async def drive(self, runs: AsyncIterable[Run]) -> None:
+        """Handle `runs` until they end."""
+        consumer = self._app.consumer
+        async for run in runs:
+            await self._slots.acquire()
+            # Nothing may be awaited between this question and the handler: the answer would be out of date.
+            if not consumer.accepts(run):
+                self._slots.release()
+                continue
+            try:
+                shipment = self._handler.handle(run.tp, run.records)
+            except Exception as error:
+                raise HandlerError(f"agent {self.name} failed on {run!r}: {error!r}") from error
+            self.progress.runs_handled += 1
+            task = asyncio.get_running_loop().create_task(self._settle(run, shipment))
+            self._settling.add(task)
+            task.add_done_callback(self._settling.discard)
+
+    async def wait_settled(self) -> None:
+        """Return when no run is in flight."""
+        while self._settling:
+            await asyncio.wait(self._settling)
+
+    async def _settle(self, run: Run, shipment: Shipment) -> None:
+        try:
+            turns = self._turns.setdefault(run.tp, _Turns())
+            async with turns.changelog:
+                if self._given_up():
+                    return
+                if shipment.changelog:
+                    await self._ship_changelog(run, shipment.changelog)
+            async with turns.outputs:
+                if self._given_up():
+                    return
+                if shipment.outputs:
+                    await self._app.shipper.ship(shipment.outputs)
+                if self._app.consumer.settle(run) and shipment.settled is not None:
+                    shipment.settled()
+            self.progress.runs_settled += 1
+            self.progress.records_settled += len(run.records)
+            self.progress.last_settled = time.monotonic()
+        except Exception as error:  # whatever it is, the run must not be acknowledged
+            self._app.failure.fail(f"agent {self.name} could not settle {run!r}", error)
+        finally:
+            self._slots.release()
+
+    def _given_up(self) -> bool:
+        return self._app.failure.failed
+
+    async def _ship_changelog(self, run: Run, groups: Sequence[Sequence[Change]]) -> None:
+        topic, partition = self.changelog, run.tp.partition
+        if topic is None:
+            raise HandlerError(f"agent {self.name} has changes but no changelog")
+        await self._app.shipper.ship_groups(topic, partition, groups)
+
+
+class HandlerError(RuntimeError):
+    """An agent's handler raised, or gave what cannot be shipped."""

@@ -1,0 +1,121 @@
+"""What a worker of this pipeline does: its agents, wired to the app that `agents.app` runs."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from faust.types import TP
+
+from agents import metrics
+from agents.acceptance import Acceptance
+from agents.app import RunApp, run_worker
+from agents.backlog import Backlog
+from agents.batching import Positions
+from agents.config import WorkerConfig
+from agents.intake import CHANNEL_OF_TOPIC, Intake
+from agents.prospects import Prospects
+from agents.shipping import Output
+from funnel.definition import load_funnels
+from funnel.durations import MICROSECONDS
+from funnel.history import Limits
+from funnel.rules import RuleSet
+from schemas.codec import EventCodec
+from schemas.messages import encode_tick
+from schemas.registry import Registry
+
+DEFAULT_LIMITS = Limits()
+TICK_SECONDS = 0.5
+TICKS_AT_ONCE = 5_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class PipelineConfig:
+    """What the agents need to know, beside how the worker runs. Times are microseconds."""
+
+    funnels: tuple[Path, ...]
+    """Funnel files."""
+    id_key: bytes
+    """JOURNEY_ID_KEY."""
+    registry: Registry
+    partitions: int
+    """Of `touches`, the changelog and `facts`."""
+    dead_letter_partitions: int
+    phone_region: str | None = None
+    max_event_bytes: int = 65_536
+    limits: Limits = DEFAULT_LIMITS
+
+    def __repr__(self) -> str:
+        """Everything but the key."""
+        return f"PipelineConfig(funnels={self.funnels}, partitions={self.partitions})"
+
+
+def run_pipeline(worker: WorkerConfig, pipeline: PipelineConfig) -> int:
+    """Run a worker with this pipeline's agents in this process (`agents.app.run_worker`).
+
+    Raises:
+        FunnelError: a funnel file is wrong.
+    """
+    rules = RuleSet(load_funnels(pipeline.funnels))
+    return run_worker(worker, partial(equip, pipeline=pipeline, rules=rules))
+
+
+def equip(app: RunApp, pipeline: PipelineConfig, rules: RuleSet) -> None:
+    """Add the agents to an app."""
+    topic = app.config.topic
+    backlog = Backlog()
+    acceptance = Acceptance(
+        EventCodec(pipeline.registry), rules, pipeline.id_key, pipeline.phone_region, pipeline.max_event_bytes
+    )
+    intake = Intake(
+        acceptance,
+        backlog,
+        {topic(name): channel for name, channel in CHANNEL_OF_TOPIC.items()},
+        touches=topic("touches"),
+        dead_letters=topic("dead-letters"),
+        partitions=pipeline.partitions,
+        dead_letter_partitions=pipeline.dead_letter_partitions,
+    )
+    app.add_agent("intake", list(CHANNEL_OF_TOPIC), intake)
+    state = app.state()
+    prospects = Prospects(
+        rules,
+        acceptance,
+        state.records,
+        backlog,
+        pipeline.limits,
+        partial(_settled, app),
+        facts=topic("facts"),
+        dead_letters=topic("dead-letters"),
+        dead_letter_partitions=pipeline.dead_letter_partitions,
+    )
+    app.add_agent("prospects", ["touches"], prospects, state=state)
+
+    async def tell_who_is_due() -> None:
+        """Send ticks to prospects that the wall clock changes something for (tables can't be written from timers)."""
+        if not app.consumer.flow_active or backlog.is_behind():
+            return
+        now = int(time.time() * MICROSECONDS)
+        ticks = [
+            Output(topic("touches"), partition, prospect, encode_tick(now))
+            for partition, deadlines in prospects.deadlines.items()
+            for prospect in deadlines.pop_due(now, TICKS_AT_ONCE)
+        ]
+        await app.shipper.ship(ticks)
+        metrics.TICKS.inc(len(ticks))
+
+    async def timer() -> None:
+        try:
+            await tell_who_is_due()
+        except Exception as error:
+            app.failure.fail("the timer of deadlines failed", error)
+
+    app.timer(TICK_SECONDS)(timer)
+
+
+def _settled(app: RunApp, tp: TP) -> int:
+    """Offset of a source partition before which nothing will be delivered again."""
+    positions: Positions = app.consumer.positions
+    return positions.committed_end(tp)

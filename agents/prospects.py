@@ -1,0 +1,198 @@
+"""The agent of the topic `touches`: each prospect's touches and ticks into its state and its facts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+
+from faust.types import TP
+
+from agents import metrics
+from agents.acceptance import Acceptance
+from agents.backlog import Backlog
+from agents.batching import Record
+from agents.dead_letters import headers_of_touch
+from agents.deadlines import Deadlines
+from agents.driver import Change, Shipment
+from agents.records import due_at_of, records_of, state_of
+from agents.shipping import Output
+from agents.store import PartitionStore
+from funnel.facts import Facts
+from funnel.history import Limits
+from funnel.prospect import Arrival, Message, State, Tick, receive
+from funnel.rules import RuleSet
+from schemas.messages import decode_message, encode_facts
+
+STATES_READY = 100_000
+"""Prospects whose state is held ready to use, a worker; of the others only the records are, a third of the size."""
+
+PART_BYTES = 512 * 1024
+"""A busy prospect's changes are stored, and told, in parts of about this size: a group of changes and a message each go in
+one record batch, and no topic of ours takes one of more than 2 MiB (`journey.topics`)."""
+
+_TOO_LATE = "before what its prospect keeps of history; that is folded for good"
+
+
+class Prospects:
+    """Gives each prospect its messages of a run in one call of the pure core."""
+
+    def __init__(
+        self,
+        rules: RuleSet,
+        acceptance: Acceptance,
+        store: PartitionStore,
+        backlog: Backlog,
+        limits: Limits,
+        settled: Callable[[TP], int],
+        *,
+        facts: str,
+        dead_letters: str,
+        dead_letter_partitions: int,
+    ) -> None:
+        """Make one; topics by their full names.
+
+        Args:
+            rules: the funnels.
+            acceptance: opens what it sealed.
+            store: the prospects' records.
+            backlog: told how old the records are that are handled.
+            limits: how much history a prospect keeps.
+            settled: offset of a source partition before which nothing will be delivered again.
+            facts: where facts go; it has as many partitions as `touches`.
+            dead_letters: where events that come too late go.
+            dead_letter_partitions: how many partitions that has.
+        """
+        self._rules, self._acceptance, self._store = rules, acceptance, store
+        self._backlog, self._limits, self._settled = backlog, limits, settled
+        self._facts, self._dead_letters, self._dead_letter_partitions = facts, dead_letters, dead_letter_partitions
+        self._states: dict[int, dict[bytes, State]] = {}
+        self.deadlines: dict[int, Deadlines] = {}
+        """Of the partitions that are ours."""
+        store.listeners.append(self._partition_changed)
+
+    def handle(self, tp: TP, records: Sequence[Record]) -> Shipment:
+        """Changes of state, and the facts and dead letters that follow."""
+        self._backlog.note(tp, records[-1].timestamp)
+        messages: dict[bytes, list[Message]] = {}
+        for record in records:
+            received_now = _message_of(record)
+            prospect = record.key or b""
+            others = messages.get(prospect)
+            if others is None:
+                messages[prospect] = [received_now]
+            else:
+                others.append(received_now)
+
+        partition, settled = tp.partition, self._settled(tp)
+        deadlines, states, canonical_of = (
+            self.deadlines[partition],
+            self._states[partition],
+            self._acceptance.canonical_of,
+        )
+        changelog: list[list[Change]] = []
+        outputs: list[Output] = []
+        applied = duplicate = ignored = told = 0
+        late: set[int] = set()
+        for prospect, received in messages.items():
+            state = states.pop(prospect, None)
+            if state is None:
+                state = state_of(self._rules, self._store.records(partition, prospect))
+            for part in (received,) if len(received) == 1 else _parts(received):
+                outcome = receive(state, part, self._rules, canonical_of, self._limits, settled)
+                state = outcome.state
+                applied += outcome.applied
+                duplicate += outcome.duplicate
+                ignored += outcome.ignored
+                if outcome.too_late:
+                    late.update(arrival.position for arrival in outcome.too_late)
+                if changes := records_of(outcome):
+                    changelog.append([(prospect + suffix, value) for suffix, value in changes])
+                    self._store.change(partition, prospect, changes)
+                    deadlines.set(prospect, outcome.due_at)
+                if outcome.facts is not None:
+                    for message in _messages_of(prospect, outcome.facts):
+                        told += 1
+                        outputs.append(Output(self._facts, partition, prospect, message))
+            states[prospect] = state  # at the end of the dict: it was used last
+        if late:
+            outputs.extend(self._dead_letter(record) for record in records if record.offset in late)
+        self._forget_some(states)
+
+        def count() -> None:
+            metrics.APPLIED.inc(applied)
+            metrics.DUPLICATE.inc(duplicate)
+            metrics.IGNORED.inc(ignored)
+            metrics.FACTS.inc(told)
+            metrics.DEAD.labels("too_late").inc(len(late))
+            metrics.DEADLINES.set(sum(map(len, self.deadlines.values())))
+            metrics.STATES.set(sum(map(len, self._states.values())))
+
+        return Shipment(changelog, outputs, count)
+
+    def _dead_letter(self, record: Record) -> Output:
+        original = self._acceptance.original_of(record.value or b"")
+        about = headers_of_touch(record, "too_late", _TOO_LATE)
+        partition = record.partition % self._dead_letter_partitions
+        return Output(self._dead_letters, partition, record.key, original, about)
+
+    def _forget_some(self, states: dict[bytes, State]) -> None:
+        """Let go of the states that were used longest ago, beyond the partition's share; their records stay."""
+        excess = len(states) - STATES_READY // len(self._states)
+        if excess > 0:
+            for prospect in list(islice(states, excess)):
+                del states[prospect]
+
+    def _partition_changed(self, partition: int) -> None:
+        """A partition came with all its records, or went."""
+        self._backlog.forget()
+        self._states.pop(partition, None)
+        self.deadlines.pop(partition, None)
+        if partition in self._store.partitions:
+            store, deadlines = self._store, Deadlines()
+            for prospect in islice(store.prospects(partition), 1):
+                state_of(self._rules, store.records(partition, prospect))  # refuses the state of other funnels at once
+            dues = (
+                (prospect, due_at_of(store.records(partition, prospect))) for prospect in store.prospects(partition)
+            )
+            deadlines.load((prospect, due) for prospect, due in dues if due is not None)
+            self.deadlines[partition] = deadlines
+            self._states[partition] = {}
+
+
+def _parts(messages: list[Message]) -> Iterator[list[Message]]:
+    """A prospect's messages in parts that may be stored one without the other; almost always one."""
+    size = start = 0
+    for at, message in enumerate(messages):
+        if isinstance(message, Arrival):
+            size += len(message.raw)
+            if size > PART_BYTES and at > start:
+                yield messages[start:at]
+                size, start = len(message.raw), at
+    yield messages[start:] if start else messages
+
+
+def _messages_of(prospect: bytes, facts: Facts) -> list[bytes]:
+    """The facts, encoded; in several messages where one would be too large, as no row depends on another."""
+    message = encode_facts(prospect, facts)
+    if len(message) <= PART_BYTES:
+        return [message]
+    rows = sum(map(len, facts[1:]))
+    if rows == 1:
+        return [message]
+    left = rows // 2
+    first: list[object] = []
+    second: list[object] = []
+    for kind in facts[1:]:
+        first.append(kind[:left])
+        second.append(kind[left:])
+        left = max(0, left - len(kind))
+    return [
+        *_messages_of(prospect, Facts._make([facts.revision, *first])),
+        *_messages_of(prospect, Facts._make([facts.revision, *second])),
+    ]
+
+
+def _message_of(record: Record) -> Message:
+    value = record.value or b""
+    message = decode_message(value)
+    return Tick(record.offset, message) if isinstance(message, int) else Arrival(record.offset, message, value)

@@ -1,0 +1,182 @@
+"""A worker's state: many small records per prospect, in memory, backed by a changelog topic.
+
+The table is Faust's (it makes the changelog part of the group's assignment), the records are not written through it: handlers read and write
+the store directly, and `agents.driver` ships the changelog before anything that follows from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from faust.stores.memory import Store
+from faust.tables.table import Table
+from faust.types import TP
+
+if TYPE_CHECKING:
+    from agents.app import RunApp
+
+ID_BYTES = 16
+"""A changelog key is the prospect's id and, after it, the suffix of one of its records."""
+Records = dict[bytes, bytes]
+Partition = dict[bytes, Records]
+_NOTHING: Mapping[bytes, bytes] = MappingProxyType({})
+
+
+class StateError(RuntimeError):
+    """The changelog holds what no worker can have written, or a partition is used that is not ours."""
+
+
+def file_records(partition: Partition, records: Iterable[tuple[bytes | None, bytes | None]]) -> None:
+    """File changelog records (key, value) into `partition`, later ones over earlier ones; a value of None deletes.
+
+    Raises:
+        StateError: a key is missing or shorter than a prospect's id.
+    """
+    for key, value in records:
+        if key is None or len(key) < ID_BYTES:
+            raise StateError(
+                f"changelog key {key!r} is not a prospect's id ({ID_BYTES} bytes) and a suffix; only workers may write to the changelog"
+            )
+        prospect_id, suffix = key[:ID_BYTES], key[ID_BYTES:]
+        kept = partition.get(prospect_id)
+        if value is not None:
+            if kept is None:
+                kept = partition[prospect_id] = {}
+            kept[suffix] = value
+        elif kept is not None:
+            kept.pop(suffix, None)
+            if not kept:
+                del partition[prospect_id]
+
+
+class PartitionStore:
+    """The records of the partitions that are ours; those of others are gone."""
+
+    def __init__(self) -> None:
+        self._partitions: dict[int, Partition] = {}
+        self.listeners: list[Callable[[int], None]] = []
+        """Called with a partition whose records were dropped or read anew: whatever was derived from them must go."""
+
+    @property
+    def partitions(self) -> Collection[int]:
+        """The partitions whose records are complete."""
+        return self._partitions.keys()
+
+    def records(self, partition: int, prospect_id: bytes) -> Mapping[bytes, bytes]:
+        """A prospect's records by suffix, empty if there are none. To be read only, and before the next `apply`.
+
+        Raises:
+            StateError: the partition is not ours.
+        """
+        return self._own(partition).get(prospect_id, _NOTHING)
+
+    def prospects(self, partition: int) -> Iterator[bytes]:
+        """The ids of all prospects with records in `partition`."""
+        return iter(self._own(partition))
+
+    def apply(self, partition: int, records: Iterable[tuple[bytes, bytes | None]]) -> None:
+        """File records (changelog key, value or None to delete).
+
+        Raises:
+            StateError: the partition is not ours, or a key is too short.
+        """
+        file_records(self._own(partition), records)
+
+    def change(self, partition: int, prospect_id: bytes, records: Iterable[tuple[bytes, bytes | None]]) -> None:
+        """File one prospect's records (suffix, value or None to delete).
+
+        Raises:
+            StateError: the partition is not ours.
+        """
+        prospects = self._own(partition)
+        kept = prospects.get(prospect_id)
+        if kept is None:
+            kept = prospects[prospect_id] = {}
+        for suffix, value in records:
+            if value is None:
+                kept.pop(suffix, None)
+            else:
+                kept[suffix] = value
+        if not kept:
+            del prospects[prospect_id]
+
+    def install(self, partition: int, records: Partition) -> None:
+        """Take over a partition's complete records."""
+        self._partitions[partition] = records
+        self._tell(partition)
+
+    def retain(self, partitions: Collection[int]) -> None:
+        """Drop the records of all partitions but these."""
+        for partition in [held for held in self._partitions if held not in partitions]:
+            del self._partitions[partition]
+            self._tell(partition)
+
+    def _own(self, partition: int) -> Partition:
+        try:
+            return self._partitions[partition]
+        except KeyError:
+            raise StateError(f"partition {partition} is not ours; ours are {sorted(self._partitions)}") from None
+
+    def _tell(self, partition: int) -> None:
+        for listener in self.listeners:
+            listener(partition)
+
+
+class StateStore(Store):  # type: ignore[misc]  # Faust is untyped for mypy
+    """Faust's view of the store: how a changelog comes back."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.records = PartitionStore()
+
+    def persisted_offset(self, tp: TP) -> int | None:  # noqa: ARG002  the signature is Faust's
+        """None: nothing outlives the process, so the changelog is read from its beginning."""
+        return None
+
+    def apply_changelog_batch(self, batch: Iterable[Any], **_converters: Any) -> None:
+        """File events of Faust's stock recovery. Ours reads the changelog itself (`agents.recovery`)."""
+        for event in batch:
+            message = event.message
+            if message.partition not in self.records.partitions:
+                self.records.install(message.partition, {})
+            self.records.apply(message.partition, [(message.key, message.value)])
+
+    async def on_rebalance(self, assigned: set[TP], *_changes: Any) -> None:
+        """Drop what is no longer ours."""
+        changelog = self.table.changelog_topic_name
+        self.records.retain({tp.partition for tp in assigned if tp.topic == changelog})
+
+    async def on_recovery_completed(self, active_tps: set[TP], _standby_tps: set[TP]) -> None:
+        """A partition of which the changelog has nothing yet is complete, too."""
+        for tp in active_tps:
+            if tp.partition not in self.records.partitions:
+                self.records.install(tp.partition, {})
+
+
+class StateTable(Table):  # type: ignore[misc]  # Faust is untyped for mypy
+    """A Faust table for its changelog and assignment; its items are read and written through `records`."""
+
+    app: RunApp
+
+    def _new_store_by_url(self, url: Any) -> StateStore:
+        return StateStore(url, self.app, self, table_name=self.name, loop=self.loop)
+
+    @property
+    def records(self) -> PartitionStore:
+        """The records themselves."""
+        store: StateStore = self.data
+        return store.records
+
+    async def on_start(self) -> None:
+        """Start the store. The changelog topic is created by `journey topics`, never by a worker."""
+        await self.add_runtime_dependency(self.data)
+
+    def on_key_set(self, _key: Any, _value: Any) -> None:
+        """Refuse Faust's own way of writing: its deliveries are not awaited."""
+        raise TypeError(f"table {self.name} is written by its agent's shipments only")
+
+    def on_key_del(self, _key: Any) -> None:
+        """Refuse Faust's own way of deleting."""
+        raise TypeError(f"table {self.name} is written by its agent's shipments only")

@@ -1,0 +1,63 @@
+"""End to end: input topics -> intake -> prospects -> sink -> visible in ClickHouse, all of it the product's own processes."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.events import ID_KEY, Keyed
+from benchmarks.stream import load
+from journey.counts import Counter
+from journey.local_stack import running_stack
+from journey.settings import load_settings
+from journey.topics import INPUT_TOPICS, create_topics, wanted_topics
+from tests.broker import Broker
+
+_ROWS = "SELECT count() FROM stage_transitions FINAL WHERE kind != 'expired'"
+
+
+class PipelineWrong(RuntimeError):
+    """ClickHouse holds other rows than it should."""
+
+
+def end_to_end(
+    broker: Broker, events: Sequence[Keyed], rows: int, progress: Callable[[str, int], None]
+) -> dict[str, Any]:
+    """From the first event that is written to Kafka until the last row is in ClickHouse.
+
+    Args:
+        broker: an empty one.
+        events: what is sent, as fast as Kafka takes it.
+        rows: of `stage_transitions`, expiries aside, that must come out (those come later, by the wall clock).
+        progress: told what is waited for.
+
+    Raises:
+        PipelineWrong: they did not.
+    """
+    with tempfile.TemporaryDirectory(prefix="bench-") as work:
+        settings = load_settings(
+            kafka=broker.bootstrap, id_key=ID_KEY.decode(), data_dir=Path(work) / "data", funnels=("sales",)
+        )
+        # Made beforehand: brokers take a moment until they tell of new topics.
+        wanted = wanted_topics(settings)
+        with broker.admin() as admin:
+            create_topics(admin, wanted)
+            admin.wait_for_topics([topic.name for topic in wanted], timeout_ms=20_000)
+        with running_stack(settings) as stack:
+            counter = Counter(stack)
+            load(broker.bootstrap, lambda event: INPUT_TOPICS[event.channel], events[:1], stack.settings.partitions)
+            stack.settle(progress)  # everything runs and has its partitions
+            began = time.perf_counter()
+            load(broker.bootstrap, lambda event: INPUT_TOPICS[event.channel], events[1:], stack.settings.partitions)
+            stack.settle(progress)
+            seconds = time.perf_counter() - began
+            counts = counter.read()
+            found = int(stack._reader.execute(_ROWS)[0][0])
+            if found != rows or counts.consumed != len(events):
+                raise PipelineWrong(
+                    f"{found:,} rows in ClickHouse, expected {rows:,}; {counts.consumed:,} of {len(events):,} events taken in"
+                )
+    return {"events_per_second": round(len(events) / seconds), "seconds": round(seconds, 1), "rows": found}

@@ -1,0 +1,158 @@
+"""Results as tables for people and as JSON for machines."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from benchmarks.contest import Score
+
+TARGETS = {"faust_idiomatic": 7.0, "quix": 1.5, "bytewax": 1.1, "bare": 0.9}
+"""How many times as fast as these ours should be."""
+SHARE_OF_CORE = 0.5
+END_TO_END = 8_000
+FLAT = 1.5
+RESULTS = Path(__file__).parent / "results"
+
+
+def machine(broker: str) -> dict[str, Any]:
+    """Where it was measured."""
+    packages = ("faust-streaming", "aiokafka", "fastavro", "clickhouse-driver", "chdb-core")
+    model = next(
+        (line.partition(":")[2].strip() for line in _cpuinfo() if line.startswith("model name")), platform.machine()
+    )
+    return {
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "cpu": model,
+        "cores": os.cpu_count(),
+        "load_before": round(os.getloadavg()[0], 2),
+        "python": platform.python_version(),
+        "broker": broker,
+        "versions": {name: version(name) for name in packages},
+    }
+
+
+def contest_results(scores: Sequence[Score]) -> list[dict[str, Any]]:
+    """Each contender's runs, and how many times as fast ours is."""
+    ours = next((score.rate for score in scores if score.contender.name == "ours"), None)
+    found = []
+    for score in scores:
+        name = score.contender.name
+        found.append(
+            {
+                "name": name,
+                "title": score.contender.title,
+                "events_per_second": round(score.rate),
+                "runs": [round(rate) for rate in score.rates],
+                "spread": round((max(score.rates) - min(score.rates)) / score.rate, 3),
+                "cpu_us_per_event": [round(cpu, 1) for cpu in score.cpu],
+                "peak_mib": round(max(score.peak_mib)),
+                "ours_is_times": None if ours is None else round(ours / score.rate, 2),
+                "target": TARGETS.get(name),
+            }
+        )
+    return found
+
+
+def markdown(results: dict[str, Any]) -> str:
+    """The tables."""
+    told = results["machine"]
+    parts = [
+        (
+            f"Measured {told['at']} on {told['cores']} cores of {told['cpu']}, Python {told['python']}, {told['broker']};"
+            f" load of the machine before: {told['load_before']}."
+        )
+    ]
+    if contest := results.get("contest"):
+        rows = [
+            [
+                one["title"],
+                f"{one['events_per_second']:,}",
+                f"{min(one['runs']):,} to {max(one['runs']):,}",
+                f"{_middle(one['cpu_us_per_event']):.0f}",
+                f"{one['peak_mib']:,}",
+                _times(one),
+            ]
+            for one in contest["contenders"]
+        ]
+        parts += [
+            (
+                f"**The stateful job**, {contest['events']:,} events, {contest['prospects']:,} prospects; medians of {contest['rounds']};"
+                f" all gave the same {contest['rows']:,} rows."
+            ),
+            _table(["contender", "events/s", "runs", "CPU µs/event", "peak MiB", "ours is"], rows),
+        ]
+    if core := results.get("core"):
+        share = (
+            f": {core['share']:.0%} of our agent's CPU time (at most {SHARE_OF_CORE:.0%} wanted)"
+            if "share" in core
+            else ""
+        )
+        alone = f"{core['receive_us']:.1f} µs an event for `receive` and {core['rules_us']:.1f} µs for the rules"
+        parts += [f"**The pure core** takes {alone}{share}."]
+    if flow := results.get("end_to_end"):
+        parts += [
+            (
+                f"**End to end**, intake, prospects and sink together, until visible in ClickHouse: {flow['events_per_second']:,} events/s"
+                f" ({END_TO_END:,} wanted)."
+            )
+        ]
+    if sink := results.get("sink"):
+        alone, whole = sink["decode_and_insert"]["rows_per_second"], sink["kafka_to_clickhouse_rows_per_second"]
+        parts += [
+            f"**The sink**: {whole:,.0f} rows/s from Kafka to ClickHouse, {alone:,.0f} rows/s of decoding and inserting alone."
+        ]
+    if growth := results.get("growth"):
+        rows = [
+            [
+                f"{one['prospects']:,}",
+                f"{one['events_per_second']:,}",
+                f"{one['cpu_us_per_event']:.1f}",
+                f"{one['cpu_us_per_event'] / growth[0]['cpu_us_per_event']:.2f}",
+                f"{one['bytes_per_prospect']:,}",
+            ]
+            for one in growth
+        ]
+        parts += [
+            f"**As prospects grow** (events evenly spread over them, {growth[0]['events_kept_each']} events kept each; flat within {FLAT} wanted)",
+            _table(["prospects", "events/s", "CPU µs/event", "times", "bytes a prospect"], rows),
+        ]
+    return "\n\n".join(parts) + "\n"
+
+
+def write(results: dict[str, Any]) -> Path:
+    """results/latest.json and results/latest.md."""
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / "latest.md").write_text(markdown(results))
+    path = RESULTS / "latest.json"
+    path.write_text(json.dumps(results, indent=2) + "\n")
+    return path
+
+
+def _times(one: dict[str, Any]) -> str:
+    if one["name"] == "ours" or one["ours_is_times"] is None:
+        return ""
+    wanted = f" (wanted: {one['target']:g})" if one["target"] else ""
+    return f"{one['ours_is_times']:.2f} times{wanted}"
+
+
+def _middle(values: Sequence[float]) -> float:
+    return sorted(values)[len(values) // 2]
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _cpuinfo() -> list[str]:
+    try:
+        return Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return []

@@ -1,0 +1,296 @@
+"""Funnels as people write them: TOML into immutable values, refused with file, key and what was expected."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from funnel.durations import parse_duration
+
+RESERVED_STAGES = ("lost", "expired")
+"""What `to_stage` says of closed visits; no stage may be called so."""
+
+MATCHABLE_FIELDS = frozenset(
+    [
+        *("channel", "event_id", "source", "anonymous_id", "user_id", "email", "phone", "account_id", "type"),
+        *("campaign", "url", "referrer", "utm_source", "utm_medium", "utm_term", "utm_content", "user_agent"),
+        *("amount", "currency", "template", "direction", "duration_seconds", "outcome", "rep", "reason"),
+    ]
+)
+"""The event's own fields that a clause may name, beside `properties.<name>`."""
+
+_DEFAULT_ACTIVITY: tuple[dict[str, Any], ...] = (
+    {"channel": "web"},
+    {"channel": "email", "type": ["opened", "clicked", "replied"]},
+    {"channel": "call", "type": "completed"},
+)
+
+
+class FunnelError(ValueError):
+    """A funnel file is wrong; says in which file, at which key, and what was expected there."""
+
+    def __init__(self, file: str, key: str, expected: str) -> None:
+        super().__init__(f"{file}: {key}: {expected}" if key else f"{file}: {expected}")
+        self.file, self.key, self.expected = file, key, expected
+
+
+@dataclass(frozen=True, slots=True)
+class Clause:
+    """One way to satisfy a list: every pattern matches, and enough matching events lie close together."""
+
+    patterns: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """(field, globs), sorted by field; any of the globs may match."""
+    min_duration_seconds: int | None = None
+    at_least: int = 1
+    within: int = 0
+    """Microseconds; meaningful where `at_least` was written."""
+    counted: bool = False
+    """Whether `at_least` and `within` were written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One stage of a funnel."""
+
+    name: str
+    enter: tuple[Clause, ...]
+    team: str = ""
+    stall_after: int | None = None
+    """Microseconds without activity after which a prospect in this stage is stalled; None: never."""
+
+
+@dataclass(frozen=True, slots=True)
+class Back:
+    """What moves a prospect back to an earlier stage."""
+
+    to: int
+    """Index of the stage."""
+    on: tuple[Clause, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Funnel:
+    """A funnel (contract, section 2). Durations are microseconds."""
+
+    name: str
+    stages: tuple[Stage, ...]
+    version: int = 1
+    timezone: str = "UTC"
+    window: int = 90 * 86_400_000_000
+    rest_won: int = 0
+    rest_lost: int = 0
+    wake: int | None = None
+    """Index of the stage from which on events open a visit even during rest; None: none does."""
+    activity: tuple[Clause, ...] = ()
+    lost: tuple[Clause, ...] = ()
+    back: tuple[Back, ...] = field(default=())
+
+
+def load_funnels(paths: Iterable[Path]) -> tuple[Funnel, ...]:
+    """Read funnel files, in the order given.
+
+    Raises:
+        FunnelError: a file can't be read or is wrong, or two files define a funnel of the same name.
+    """
+    funnels: dict[str, Funnel] = {}
+    for path in paths:
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise FunnelError(str(path), "", f"expected a readable UTF-8 file ({error})") from error
+        funnel = parse_funnel(text, str(path))
+        if funnel.name in funnels:
+            raise FunnelError(
+                str(path), "name", f"expected a name of its own; {funnel.name!r} is taken by another file"
+            )
+        funnels[funnel.name] = funnel
+    return tuple(funnels.values())
+
+
+def parse_funnel(text: str, file: str = "<text>") -> Funnel:
+    """A funnel from TOML.
+
+    Args:
+        text: the TOML.
+        file: what errors call it.
+
+    Raises:
+        FunnelError: it is wrong; see the contract, section 2.
+    """
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise FunnelError(file, "", f"expected valid TOML ({error})") from error
+    return _Reader(file).funnel(document)
+
+
+class _Reader:
+    """Reads one document; every method takes the key it stands at, for errors."""
+
+    def __init__(self, file: str) -> None:
+        self._file = file
+
+    def _wrong(self, key: str, expected: str) -> FunnelError:
+        return FunnelError(self._file, key, expected)
+
+    def funnel(self, document: Mapping[str, Any]) -> Funnel:
+        known = ("name", "version", "timezone", "window", "rest", "wake", "activity", "stage", "lost", "back")
+        self._only(document, "", known)
+        stages = self._stages(document.get("stage"))
+        index = {stage.name: number for number, stage in enumerate(stages)}
+        version = document.get("version", 1)
+        if type(version) is not int or not 0 <= version < 2**32:
+            raise self._wrong("version", "expected a whole number from 0 to 4294967295")
+        rest = self._table(document.get("rest", {}), "rest", ("won", "lost"))
+        lost = self._table(document.get("lost", {"on": []}), "lost", ("on",))
+        wake = document.get("wake")
+        return Funnel(
+            name=self._name(document.get("name"), "name"),
+            stages=stages,
+            version=version,
+            timezone=self._timezone(document.get("timezone", "UTC")),
+            window=self._duration(document.get("window", "90d"), "window"),
+            rest_won=self._duration(rest.get("won", "0s"), "rest.won"),
+            rest_lost=self._duration(rest.get("lost", "0s"), "rest.lost"),
+            wake=None if wake is None else self._stage_index(wake, "wake", index),
+            activity=self._clauses(document.get("activity", _DEFAULT_ACTIVITY), "activity"),
+            lost=self._clauses(lost.get("on"), "lost.on", may_be_empty="lost" not in document),
+            back=tuple(
+                self._back(entry, f"back[{number}]", index)
+                for number, entry in enumerate(self._list(document.get("back", []), "back"))
+            ),
+        )
+
+    def _stages(self, raw: object) -> tuple[Stage, ...]:
+        entries = self._list(raw, "stage")
+        if not entries:
+            raise self._wrong("stage", "expected at least one [[stage]]")
+        stages: list[Stage] = []
+        for number, entry in enumerate(entries):
+            key = f"stage[{number}]"
+            table = self._table(entry, key, ("name", "team", "stall_after", "enter"))
+            name = self._name(table.get("name"), f"{key}.name")
+            if name in RESERVED_STAGES:
+                raise self._wrong(f"{key}.name", f"expected another name; {name!r} says how visits close")
+            if any(stage.name == name for stage in stages):
+                raise self._wrong(f"{key}.name", f"expected a name of its own; {name!r} is named twice")
+            team = table.get("team", "")
+            if not isinstance(team, str):
+                raise self._wrong(f"{key}.team", "expected a string")
+            stall = table.get("stall_after")
+            stages.append(
+                Stage(
+                    name=name,
+                    enter=self._clauses(table.get("enter"), f"{key}.enter"),
+                    team=team,
+                    stall_after=None if stall is None else self._duration(stall, f"{key}.stall_after"),
+                )
+            )
+        return tuple(stages)
+
+    def _back(self, raw: object, key: str, index: Mapping[str, int]) -> Back:
+        table = self._table(raw, key, ("to", "on"))
+        return Back(
+            to=self._stage_index(table.get("to"), f"{key}.to", index),
+            on=self._clauses(table.get("on"), f"{key}.on"),
+        )
+
+    def _clauses(self, raw: object, key: str, *, may_be_empty: bool = False) -> tuple[Clause, ...]:
+        entries = self._list(raw, key)
+        if not entries and not may_be_empty:
+            raise self._wrong(key, 'expected at least one clause, such as { channel = "web" }')
+        return tuple(self._clause(entry, f"{key}[{number}]") for number, entry in enumerate(entries))
+
+    def _clause(self, raw: object, key: str) -> Clause:
+        if not isinstance(raw, Mapping):
+            raise self._wrong(key, 'expected a table, such as { channel = "web", type = "page_view" }')
+        patterns: dict[str, tuple[str, ...]] = {}
+        duration: int | None = None
+        for name, value in _flatten(raw):
+            at = f"{key}.{name}"
+            if name == "min_duration_seconds":
+                duration = self._whole(value, at, least=0)
+            elif name not in ("at_least", "within"):
+                if name not in MATCHABLE_FIELDS and not (name.startswith("properties.") and len(name) > 11):
+                    raise self._wrong(
+                        at, "expected a field of the event, properties.<name>, min_duration_seconds, at_least or within"
+                    )
+                patterns[name] = self._globs(value, at)
+        if ("at_least" in raw) != ("within" in raw):
+            present, missing = ("at_least", "within") if "at_least" in raw else ("within", "at_least")
+            raise self._wrong(f"{key}.{missing}", f"expected beside {present} (both or neither)")
+        counted = "at_least" in raw
+        return Clause(
+            patterns=tuple(sorted(patterns.items())),
+            min_duration_seconds=duration,
+            at_least=self._whole(raw["at_least"], f"{key}.at_least", least=1) if counted else 1,
+            within=self._duration(raw["within"], f"{key}.within") if counted else 0,
+            counted=counted,
+        )
+
+    def _globs(self, value: object, key: str) -> tuple[str, ...]:
+        globs = value if isinstance(value, list) else [value]
+        if not globs or not all(isinstance(glob, str) for glob in globs):
+            raise self._wrong(key, "expected a string or a list of strings (globs: * and ? are special)")
+        return tuple(globs)
+
+    def _whole(self, value: object, key: str, *, least: int) -> int:
+        if type(value) is not int or value < least:
+            raise self._wrong(key, f"expected a whole number of at least {least}")
+        if value > 1_000_000_000:
+            raise self._wrong(key, "expected a whole number of at most 1000000000")
+        return value
+
+    def _duration(self, value: object, key: str) -> int:
+        try:
+            return parse_duration(value)
+        except ValueError as error:
+            raise self._wrong(key, str(error)) from error
+
+    def _timezone(self, value: object) -> str:
+        expected = self._wrong("timezone", "expected an IANA time zone, such as Europe/Berlin")
+        if not isinstance(value, str):
+            raise expected
+        try:
+            return ZoneInfo(value).key
+        except (ValueError, OSError, KeyError) as error:  # ZoneInfoNotFoundError is a KeyError
+            raise expected from error
+
+    def _stage_index(self, value: object, key: str, index: Mapping[str, int]) -> int:
+        if not isinstance(value, str) or value not in index:
+            raise self._wrong(key, f"expected the name of a stage: {', '.join(index)}")
+        return index[value]
+
+    def _name(self, value: object, key: str) -> str:
+        if not isinstance(value, str) or not value.strip():
+            raise self._wrong(key, "expected a non-empty string")
+        return value
+
+    def _list(self, value: object, key: str) -> list[Any]:
+        if not isinstance(value, list | tuple):
+            raise self._wrong(key, "expected a list")
+        return list(value)
+
+    def _table(self, value: object, key: str, known: tuple[str, ...]) -> Mapping[str, Any]:
+        if not isinstance(value, Mapping):
+            raise self._wrong(key, f"expected a table with {', '.join(known)}")
+        self._only(value, key, known)
+        return value
+
+    def _only(self, table: Mapping[str, Any], key: str, known: tuple[str, ...]) -> None:
+        for name in table:
+            if name not in known:
+                raise self._wrong(f"{key}.{name}" if key else name, f"expected one of {', '.join(known)}")
+
+
+def _flatten(table: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
+    """Dotted names of a clause: TOML reads `properties.plan = "pro"` as a table within a table."""
+    for name, value in table.items():
+        if isinstance(value, Mapping) and value:
+            yield from _flatten(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value

@@ -1,0 +1,71 @@
+"""What the pipeline says of a prospect: rows that ClickHouse keeps (contract, section 5)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+RowKey = tuple[str, int, int]
+"""(funnel, visit, step): what identifies a transition within its prospect."""
+
+
+class Transition(NamedTuple):
+    """One row of `stage_transitions`, without its prospect and revision. Times are microseconds, UTC."""
+
+    funnel: str
+    funnel_version: int
+    visit: int
+    step: int
+    kind: str
+    """enter, advance, skip, back, repeat, lost or expired."""
+    from_stage: str
+    to_stage: str
+    entered_at: int
+    visit_opened_at: int
+    seconds_in_from: float
+    cause_source: str
+    cause_event_id: str
+    channel: str
+    type: str
+    campaign: str
+    first_channel: str
+    first_campaign: str
+    account_id: str
+    amount: int
+    """Hundredths of `currency`."""
+    currency: str
+    reason: str
+    rep: str
+
+    @property
+    def key(self) -> RowKey:
+        """What identifies the row within its prospect."""
+        return (self.funnel, self.visit, self.step)
+
+
+class Standing(NamedTuple):
+    """One row of `prospects`: where a prospect stands in one funnel. Times are microseconds, UTC."""
+
+    funnel: str
+    visit: int
+    stage: str
+    """'' where no visit is open."""
+    status: str
+    """open, won, lost or expired."""
+    stage_entered_at: int
+    """When the current stage was entered; of a closed visit, when it closed."""
+    last_activity_at: int
+    account_id: str
+
+
+class Facts(NamedTuple):
+    """What changed of one prospect, as one message on the topic `facts`.
+
+    Every row and tombstone in it carries `revision`; ClickHouse keeps the highest revision of a key.
+    """
+
+    revision: int
+    transitions: tuple[Transition, ...] = ()
+    removed: tuple[RowKey, ...] = ()
+    standings: tuple[Standing, ...] = ()
+    removed_standings: tuple[str, ...] = ()
+    """Funnels in which the prospect stands nowhere any more."""

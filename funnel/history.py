@@ -1,0 +1,133 @@
+"""The set of distinct events a prospect keeps, in the order, and how far back it reaches (contract, section 3)."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from hashlib import blake2b
+from typing import NamedTuple
+
+from funnel.durations import MICROSECONDS
+from funnel.events import OrderKey, Touch
+
+
+class Limits(NamedTuple):
+    """How much history a prospect keeps."""
+
+    lateness: int = 90 * 86_400 * MICROSECONDS
+    """Microseconds behind the prospect's newest event."""
+    events: int = 1_000
+    """Relevant ones; and as many others, which are kept only to recognise their copies."""
+
+
+class Kept(NamedTuple):
+    """An event in a prospect's state. Sorts by the order, as its touch does."""
+
+    touch: Touch
+    raw: bytes
+    """The touch as it came."""
+    position: int
+    """Offset of the message it came with."""
+    revision: int
+    """The prospect's revision that took it in."""
+    suffix: bytes
+    """What tells the event's record from the prospect's others, and its copies by: see `suffix_of`."""
+
+
+def suffix_of(touch: Touch) -> bytes:
+    """Eight bytes that copies of an event share and no other event of its prospect has."""
+    return blake2b(f"{len(touch[1])} {touch[1]}{touch[2]}".encode(), digest_size=8).digest()
+
+
+class History:
+    """Distinct events in the order. Immutable; extending it at its end costs the same however long it is.
+
+    Histories that grew from one another share a list and an index, and each looks only at as many events as it
+    has: so the longer one can be made by appending, and the shorter one never notices.
+    """
+
+    __slots__ = ("_index", "_shared", "count")
+
+    def __init__(self, events: Iterable[Kept] = ()) -> None:
+        """Args: events: in the order, distinct."""
+        self._shared = list(events)
+        self._index = {kept.suffix: kept for kept in self._shared}
+        self.count = len(self._shared)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, History) and list(self.events) == list(other.events)
+
+    __hash__ = None  # type: ignore[assignment]  # compared by tests, never looked up
+
+    def __repr__(self) -> str:
+        return f"History({self.events!r})"
+
+    @property
+    def events(self) -> Sequence[Kept]:
+        """The events, in the order. To be read only."""
+        return self._shared if len(self._shared) == self.count else self._shared[: self.count]
+
+    def copy_of(self, suffix: bytes) -> Kept | None:
+        """The event with this suffix."""
+        kept = self._index.get(suffix)
+        if kept is None or self.count == len(self._shared) or (self.count and kept <= self._shared[self.count - 1]):
+            return kept
+        return None  # a longer history has it
+
+    @property
+    def last(self) -> Kept | None:
+        """The event that sorts last."""
+        return self._shared[self.count - 1] if self.count else None
+
+    def with_event(self, kept: Kept) -> History:
+        """With one event more, which is no copy of another."""
+        last = self.last
+        if last is not None and kept < last:
+            events = self.events
+            at = bisect_left(events, kept)
+            return History([*events[:at], kept, *events[at:]])
+        if len(self._shared) != self.count:
+            return History([*self.events, kept])
+        longer = History.__new__(History)
+        longer._shared, longer._index, longer.count = self._shared, self._index, self.count + 1
+        self._shared.append(kept)
+        self._index[kept.suffix] = kept
+        return longer
+
+    def without(self, leaving: Iterable[Kept]) -> History:
+        """Without some of its events."""
+        gone = {kept.suffix for kept in leaving}
+        return History(kept for kept in self.events if kept.suffix not in gone)
+
+    def folded(self, limits: Limits) -> int:
+        """How many events, from the first, are older than the history to keep: what they led to is for good."""
+        count = self.count
+        lateness, most = limits
+        if not count:
+            return 0
+        shared = self._shared
+        oldest = shared[count - 1][0][0] - lateness  # of the touch, its occurred_at: this runs for every event
+        folded = bisect_left(shared, oldest, 0, count, key=_occurred_at) if shared[0][0][0] < oldest else 0
+        if count - folded > most:
+            relevant = 0
+            for at in range(count - 1, folded - 1, -1):
+                relevant += shared[at].touch.matches != 0
+                if relevant > most:
+                    return at + 1
+        return folded
+
+    def horizon(self, limits: Limits) -> OrderKey | None:
+        """The last event that is folded for good but still in here; None where there is none."""
+        folded = self.folded(limits)
+        return self._shared[folded - 1].touch.order if folded else None
+
+    def excess_ignored(self, limits: Limits) -> list[Kept]:
+        """The oldest events relevant to no funnel, beyond as many as may be kept."""
+        if self.count <= limits.events:
+            return []
+        ignored = [kept for kept in self.events if not kept.touch.matches]
+        return ignored[: max(0, len(ignored) - limits.events)]
+
+
+def _occurred_at(kept: Kept) -> int:
+    return kept.touch.occurred_at

@@ -1,0 +1,47 @@
+"""The funnel files that settings name: paths, or names of the presets that ship."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from funnel.definition import Funnel, FunnelError, load_funnels
+from funnel.rules import RuleSet
+from journey.errors import SettingsError
+
+PRESETS = Path(__file__).parent.parent / "funnels"
+
+
+def preset_names() -> list[str]:
+    """Names of the presets that ship."""
+    return sorted(path.stem for path in PRESETS.glob("*.toml"))
+
+
+def funnel_paths(named: Iterable[str]) -> tuple[Path, ...]:
+    """The files: a name without a slash or suffix is a preset, unless a file of that name is there.
+
+    Raises:
+        SettingsError: there is no such file or preset.
+    """
+    paths = []
+    for name in named:
+        path, preset = Path(name), PRESETS / f"{name}.toml"
+        if not path.is_file() and "/" not in name and preset.is_file():
+            path = preset
+        if not path.is_file():
+            raise SettingsError(f"funnel {name}: expected a TOML file or a preset ({', '.join(preset_names())})")
+        paths.append(path.resolve())
+    return tuple(paths)
+
+
+def load(named: Iterable[str]) -> tuple[tuple[Funnel, ...], RuleSet]:
+    """The funnels and their compiled rules.
+
+    Raises:
+        SettingsError: a file is missing or wrong; names it, the key and what was expected.
+    """
+    try:
+        funnels = load_funnels(funnel_paths(named))
+    except FunnelError as error:
+        raise SettingsError(str(error)) from error
+    return funnels, RuleSet(funnels)

@@ -1,0 +1,57 @@
+"""`journey worker` and `journey sink`: long-running processes that tell through logs and metrics.
+
+What they run is imported when they run: Faust alone takes a second to import, and no other command needs it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from funnel.history import Limits
+from journey.funnel_files import funnel_paths
+from journey.settings import Settings
+from journey.telemetry import configure_logging, serve_metrics
+from journey.wiring import id_key_of, registry_of, sink_config, worker_config
+
+if TYPE_CHECKING:
+    from agents.pipeline import PipelineConfig
+
+
+def worker(settings: Settings) -> int:
+    """Run a worker in this process; returns its exit code."""
+    from agents.pipeline import run_pipeline
+
+    configured, pipeline = worker_config(settings), pipeline_config(settings)
+    configure_logging(settings)
+    serve_metrics(settings.metrics_host, settings.metrics_port)
+    return run_pipeline(configured, pipeline)
+
+
+def sink(settings: Settings) -> int:
+    """Run the sink in this process; returns its exit code."""
+    from sinks.process import run_sink
+
+    configured = sink_config(settings)
+    configure_logging(settings)
+    serve_metrics(settings.metrics_host, settings.metrics_port)
+    return run_sink(configured)
+
+
+def pipeline_config(settings: Settings) -> PipelineConfig:
+    """What the worker's agents do.
+
+    Raises:
+        SettingsError: something that they need is not set, or a funnel file is missing.
+    """
+    from agents.pipeline import PipelineConfig
+
+    return PipelineConfig(
+        funnels=funnel_paths(settings.funnels),
+        id_key=id_key_of(settings),
+        registry=registry_of(settings),
+        partitions=settings.partitions,
+        dead_letter_partitions=settings.partitions,
+        phone_region=settings.phone_region,
+        max_event_bytes=settings.max_event_bytes,
+        limits=Limits(lateness=settings.lateness_microseconds),
+    )

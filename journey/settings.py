@@ -1,0 +1,293 @@
+"""Settings: `JOURNEY_*` environment variables over a TOML file over defaults.
+
+The file is `JOURNEY_CONFIG`, else `journey.toml` in the working directory where there is one. Its keys are the fields
+of `Settings`; an environment variable is `JOURNEY_` and the field's name in capitals.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import unquote, urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+
+from funnel.durations import MICROSECONDS, parse_duration
+from journey.errors import SettingsError
+
+PREFIX = "JOURNEY_"
+CONFIG_VARIABLE = "JOURNEY_CONFIG"
+TEST_PREFIX = "JOURNEY_TEST_"
+"""Variables of the test suite; no setting, and no mistake."""
+DEFAULT_CONFIG = Path("journey.toml")
+MASK = "**********"
+LEAST_KEY_LENGTH = 16
+_LONGEST_RETENTION = "3650d"
+
+
+def _check_duration(text: str) -> str:
+    parse_duration(text)
+    return text
+
+
+def _split_list(value: object) -> object:
+    """Lists come from the environment as `a,b`, from TOML as lists."""
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+Duration = Annotated[str, AfterValidator(_check_duration)]
+
+
+class ClickHouseAddress:
+    """The parts of a ClickHouse URL. Its `repr` masks the password."""
+
+    def __init__(self, url: str) -> None:
+        """Read `clickhouse://user:password@host:port/database` (`clickhouses://` for TLS).
+
+        Raises:
+            ValueError: it is none; the message does not repeat it.
+        """
+        expected = "expected a URL such as clickhouse://user:password@host:9000/journey"
+        try:
+            parts = urlsplit(url)
+            port = parts.port
+        except ValueError:
+            raise ValueError(expected) from None
+        if parts.scheme not in ("clickhouse", "clickhouses") or not parts.hostname or parts.query or parts.fragment:
+            raise ValueError(expected)
+        self.secure = parts.scheme == "clickhouses"
+        self.host = parts.hostname
+        self.port = port or (9440 if self.secure else 9000)
+        self.user = unquote(parts.username or "default")
+        self.password = unquote(parts.password or "")
+        self.database = unquote(parts.path.strip("/")) or "journey"
+
+    def __repr__(self) -> str:
+        secret = f":{MASK}" if self.password else ""
+        return f"{'clickhouses' if self.secure else 'clickhouse'}://{self.user}{secret}@{self.host}:{self.port}/{self.database}"
+
+
+class Settings(BaseSettings):
+    """Everything that can be set. Durations are written as in funnel files (`90d`)."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, extra="forbid", frozen=True, hide_input_in_errors=True, env_ignore_empty=True
+    )
+
+    kafka: str = Field("", description="Kafka bootstrap servers, host:port[,host:port]; empty: the embedded broker")
+    clickhouse: SecretStr = Field(
+        SecretStr(""), description="clickhouse://user:password@host:port/database; empty: the embedded ClickHouse"
+    )
+    clickhouse_http_port: int = Field(
+        8123, ge=1, le=65_535, description="port of ClickHouse's HTTP interface, for `journey sql`"
+    )
+    id_key: SecretStr = Field(
+        SecretStr(""), description="the secret that prospect ids are made with; the embedded stack makes its own"
+    )
+    app_id: str = Field("journey", pattern=r"^[a-zA-Z0-9._-]{1,100}$", description="prefix of our groups and changelog")
+    topic_prefix: str = Field("", pattern=r"^[a-zA-Z0-9._-]{0,100}$", description="put before every topic's name")
+    funnels: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_list)] = Field(
+        ("sales",), min_length=1, description="funnel files, or names of presets that ship"
+    )
+    partitions: int = Field(4, ge=1, le=1024, description="partitions of every topic; must never change")
+    replication: int = Field(1, ge=1, le=10, description="replicas of every topic")
+    lateness: Duration = Field("90d", description="how far behind a prospect's newest event one may still arrive")
+    max_event_bytes: int = Field(65_536, ge=1_024, le=1_000_000, description="longer events are dead letters")
+    phone_region: str = Field("US", pattern=r"^[A-Z]{2}$", description="region of phone numbers without a country code")
+    idempotent: bool = Field(
+        True, description="producer ids, so that resent batches are never doubled; the embedded broker has none"
+    )
+    input_retention: Duration = Field("7d", description="how long Kafka keeps events, touches and facts")
+    dead_letter_retention: Duration = Field(
+        "14d", description="how long dead letters (personal data) are kept, in Kafka and in ClickHouse; at most 3650d"
+    )
+
+    schema_registry: str = Field("", description="URL of a schema registry; empty: the schemas that ship")
+    schema_registry_user: str = ""
+    schema_registry_password: SecretStr = SecretStr("")
+
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    sasl_mechanism: Literal["", "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = ""
+    sasl_username: str = ""
+    sasl_password: SecretStr = SecretStr("")
+    ssl_cafile: str = ""
+    ssl_certfile: str = ""
+    ssl_keyfile: str = ""
+    ssl_key_password: SecretStr = SecretStr("")
+
+    data_dir: Path = Field(Path(".journey"), description="where the embedded stack keeps its data")
+    metrics_host: str = Field("127.0.0.1", description="address that Prometheus metrics listen on; 0.0.0.0: on all")
+    metrics_port: int = Field(0, ge=0, le=65_535, description="port of Prometheus metrics; 0: none")
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["json", "console"] = "json"
+
+    @field_validator("clickhouse")
+    @classmethod
+    def _check_clickhouse(cls, value: SecretStr) -> SecretStr:
+        if value.get_secret_value():
+            ClickHouseAddress(value.get_secret_value())
+        return value
+
+    @field_validator("id_key")
+    @classmethod
+    def _check_id_key(cls, value: SecretStr) -> SecretStr:
+        if 0 < len(value.get_secret_value()) < LEAST_KEY_LENGTH:
+            raise ValueError(f"expected at least {LEAST_KEY_LENGTH} characters")
+        return value
+
+    @field_validator("dead_letter_retention")
+    @classmethod
+    def _check_dead_letter_retention(cls, value: str) -> str:
+        # A deletion time has to fit into ClickHouse's DateTime, which ends in 2106: beyond, letters would go at once.
+        if parse_duration(value) > parse_duration(_LONGEST_RETENTION):
+            raise ValueError(f"expected at most {_LONGEST_RETENTION}")
+        return value
+
+    @field_validator("metrics_host")
+    @classmethod
+    def _check_metrics_host(cls, value: str) -> str:
+        try:
+            return str(ip_address(value))
+        except ValueError:
+            raise ValueError("expected an IP address such as 127.0.0.1 or 0.0.0.0") from None
+
+    @field_validator("schema_registry")
+    @classmethod
+    def _check_schema_registry(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if value and (parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc):
+            raise ValueError(
+                "expected an http(s) URL without user and password (schema_registry_user has its own setting)"
+            )
+        return value
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003  pydantic's signature
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003  pydantic's signature
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments over the environment over the file; no .env file, no secrets directory."""
+        return init_settings, env_settings, _File(settings_cls)
+
+    @property
+    def lateness_microseconds(self) -> int:
+        """`lateness` in microseconds."""
+        return parse_duration(self.lateness)
+
+    @property
+    def dead_letter_retention_seconds(self) -> int:
+        """`dead_letter_retention` in seconds."""
+        return parse_duration(self.dead_letter_retention) // MICROSECONDS
+
+    @property
+    def clickhouse_address(self) -> ClickHouseAddress:
+        """Where ClickHouse is; only where `clickhouse` is set."""
+        return ClickHouseAddress(self.clickhouse.get_secret_value())
+
+    def shown(self) -> dict[str, str]:
+        """Every setting as text that may be printed: secrets masked."""
+        shown = {}
+        for name, value in self:
+            if name == "clickhouse" and value.get_secret_value():
+                shown[name] = repr(self.clickhouse_address)
+            elif isinstance(value, SecretStr):
+                shown[name] = MASK if value.get_secret_value() else ""
+            else:
+                shown[name] = ", ".join(value) if isinstance(value, tuple) else str(value)
+        return shown
+
+    def environment(self) -> dict[str, str]:
+        """The settings as environment variables for a child process. Holds secrets: never print it."""
+        variables = {}
+        for name, value in self:
+            if isinstance(value, SecretStr):
+                text = value.get_secret_value()
+            else:
+                text = ",".join(value) if isinstance(value, tuple) else str(value)
+            variables[PREFIX + name.upper()] = text
+        return variables
+
+
+def config_file() -> Path | None:
+    """The TOML file that settings come from, if any.
+
+    Raises:
+        SettingsError: JOURNEY_CONFIG names a file that is not there.
+    """
+    named = os.environ.get(CONFIG_VARIABLE)
+    if named:
+        path = Path(named)
+        if not path.is_file():
+            raise SettingsError(f"{CONFIG_VARIABLE}: expected the path of a TOML file; there is none at {path}")
+        return path
+    return DEFAULT_CONFIG if DEFAULT_CONFIG.is_file() else None
+
+
+def unknown_variables(environment: Mapping[str, str]) -> list[str]:
+    """`JOURNEY_*` variables that are no setting: most likely misspelt."""
+    known = {PREFIX + name.upper() for name in Settings.model_fields} | {CONFIG_VARIABLE}
+    return sorted(
+        name
+        for name in environment
+        if name.startswith(PREFIX) and not name.startswith(TEST_PREFIX) and name not in known
+    )
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """The settings of this process.
+
+    Args:
+        overrides: what the command line says; None is "not given".
+
+    Raises:
+        SettingsError: a value or a key is wrong; names where it was written and what was expected.
+    """
+    given = {name: value for name, value in overrides.items() if value is not None}
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        raise SettingsError("\n".join(_explain(problem, given) for problem in error.errors())) from None
+
+
+class _File(PydanticBaseSettingsSource):
+    """The TOML file; unknown keys are refused here, where the file's name is known."""
+
+    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002  pydantic's signature
+        """Unused: `__call__` gives all at once."""
+        return None, field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        path = config_file()
+        if path is None:
+            return {}
+        try:
+            document = tomllib.loads(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise SettingsError(f"{path}: expected a readable TOML file ({error})") from None
+        for key in document:
+            if key not in self.settings_cls.model_fields:
+                known = ", ".join(self.settings_cls.model_fields)
+                raise SettingsError(f"{path}: {key}: expected one of {known}")
+        return document
+
+
+def _explain(problem: Any, given: Mapping[str, Any]) -> str:
+    """One line of a validation error: where it was written, what was expected; never the value."""
+    name = str(problem["loc"][0]) if problem["loc"] else "settings"
+    if name in given:
+        origin = f"option {name}"
+    elif os.environ.get(PREFIX + name.upper()):
+        origin = PREFIX + name.upper()
+    else:
+        origin = f"{config_file() or 'settings'}: {name}"
+    message = problem["msg"].removeprefix("Value error, ")
+    return f"{origin}: {message[:1].lower()}{message[1:]}"

@@ -1,0 +1,107 @@
+"""What processes tell: logs as lines of JSON, metrics for Prometheus; and reading those metrics."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections import defaultdict
+from collections.abc import Mapping, MutableMapping
+from typing import Any
+
+import httpx
+import structlog
+from prometheus_client import start_http_server
+from prometheus_client.parser import text_string_to_metric_families
+
+from journey.settings import Settings
+
+LOOPBACK = "127.0.0.1"
+_SCRAPE_SECONDS = 1.0
+_NOISY = ("aiokafka", "faust", "mode", "kafka", "httpx", "httpcore")
+"""Loggers whose `info` is of use only to their own authors."""
+_ESCAPED = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
+
+
+def configure_logging(settings: Settings) -> None:
+    """Send all logs (structlog's and the standard library's) to standard error, one line each.
+
+    Control characters are escaped in both formats: nothing from outside can forge a line or steer a terminal.
+    """
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+    ]
+    if settings.log_format == "json":
+        # JSON escapes what is below 0x20, and, as non-ASCII is escaped too, everything above 0x7e.
+        last: list[Any] = [structlog.processors.JSONRenderer(ensure_ascii=True)]
+    else:
+        last = [_escape_control_characters, structlog.dev.ConsoleRenderer(colors=False)]
+    formatter = structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=shared,
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(formatter)
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(settings.log_level.upper())
+    if root.level > logging.DEBUG:
+        for noisy in _NOISY:
+            logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+
+
+def serve_metrics(host: str, port: int) -> None:
+    """Serve this process's metrics; port 0: don't. Work goes on where the port is taken: that is only logged.
+
+    Args:
+        host: the address to listen on.
+        port: of it.
+    """
+    if not port:
+        return
+    try:
+        start_http_server(port, addr=host)
+    except OSError as error:
+        logging.getLogger(__name__).warning("metrics are not served on %s:%d: %s", host, port, error)
+
+
+def scrape(port: int) -> Mapping[str, float] | None:
+    """Totals of a process's `journey_*` metrics, by name; those with a reason or topic also as `name{value}`.
+
+    None where it does not answer (yet).
+    """
+    try:
+        answer = httpx.get(f"http://{LOOPBACK}:{port}/metrics", timeout=_SCRAPE_SECONDS, trust_env=False)
+        answer.raise_for_status()
+        families = list(text_string_to_metric_families(answer.text))
+    except (httpx.HTTPError, ValueError):
+        return None
+    totals: dict[str, float] = defaultdict(float)
+    for family in families:
+        if not family.name.startswith("journey_"):
+            continue
+        for sample in family.samples:
+            if sample.name.endswith(("_created", "_bucket")):
+                continue
+            totals[sample.name] += sample.value
+            for label in ("reason", "topic", "table"):
+                if label in sample.labels:
+                    totals[f"{sample.name}{{{sample.labels[label]}}}"] += sample.value
+    return dict(totals)
+
+
+def _escape_control_characters(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    for name, value in event.items():
+        if isinstance(value, str):  # a traceback keeps its lines, and nothing else
+            lines = value.split("\n") if name == "exception" else [value]
+            event[name] = "\n".join(line.translate(_ESCAPED) for line in lines)
+    return event

@@ -1,0 +1,126 @@
+"""From settings to what agents and sinks take."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from agents.config import Security, WorkerConfig
+from journey.errors import SettingsError
+from journey.settings import Settings
+from journey.topics import DEAD_LETTERS, FACTS, topic_name
+from schemas.codec import EventCodec
+from schemas.confluent import ConfluentRegistry
+from schemas.registry import FileRegistry, Registry
+from sinks.config import ClickHouseConfig, SinkConfig
+
+_COMMIT_SECONDS = 0.3
+"""Who drains waits for commits, and they are cheap."""
+
+
+def registry_of(settings: Settings) -> Registry:
+    """Where schema ids come from: a schema registry where one is set, else the schemas that ship."""
+    return confluent_registry(settings) if settings.schema_registry else FileRegistry()
+
+
+def confluent_registry(settings: Settings) -> ConfluentRegistry:
+    """The client of the schema registry; only where one is set."""
+    return ConfluentRegistry(
+        settings.schema_registry,
+        username=settings.schema_registry_user or None,
+        password=settings.schema_registry_password.get_secret_value() or None,
+    )
+
+
+def codec_of(settings: Settings) -> EventCodec:
+    """What encodes and decodes events."""
+    return EventCodec(registry_of(settings))
+
+
+def security_of(settings: Settings) -> Security:
+    """How to speak to the brokers.
+
+    Raises:
+        SettingsError: settings that belong together are not all there.
+    """
+    try:
+        return Security(
+            security_protocol=settings.security_protocol,
+            sasl_mechanism=settings.sasl_mechanism or "PLAIN",
+            sasl_username=settings.sasl_username or None,
+            sasl_password=settings.sasl_password.get_secret_value() or None,
+            ssl_cafile=_path(settings.ssl_cafile),
+            ssl_certfile=_path(settings.ssl_certfile),
+            ssl_keyfile=_path(settings.ssl_keyfile),
+            ssl_key_password=settings.ssl_key_password.get_secret_value() or None,
+        )
+    except ValueError as error:
+        raise SettingsError(f"Kafka security: {error}") from error
+
+
+def worker_config(settings: Settings) -> WorkerConfig:
+    """How the worker runs.
+
+    Raises:
+        SettingsError: something that a worker needs is not set.
+    """
+    return WorkerConfig(
+        brokers=_required(settings.kafka, "JOURNEY_KAFKA", "the brokers, host:port[,host:port]"),
+        app_id=settings.app_id,
+        data_dir=settings.data_dir / "worker",
+        prefix=settings.topic_prefix,
+        security=security_of(settings),
+        idempotent=settings.idempotent,
+        commit_interval=_COMMIT_SECONDS,
+    )
+
+
+def sink_group(settings: Settings) -> str:
+    """The sink's consumer group."""
+    return f"{settings.app_id}-sink"
+
+
+def sink_config(settings: Settings) -> SinkConfig:
+    """How the sink runs.
+
+    Raises:
+        SettingsError: something that a sink needs is not set.
+    """
+    expected = "a URL such as clickhouse://user:password@host:9000/journey"
+    _required(settings.clickhouse.get_secret_value(), "JOURNEY_CLICKHOUSE", expected)
+    address = settings.clickhouse_address
+    return SinkConfig(
+        brokers=_required(settings.kafka, "JOURNEY_KAFKA", "the brokers, host:port[,host:port]"),
+        clickhouse=ClickHouseConfig(
+            host=address.host,
+            port=address.port,
+            database=address.database,
+            user=address.user,
+            password=address.password,
+            secure=address.secure,
+        ),
+        kafka_options=security_of(settings).client_options(),
+        facts_topic=topic_name(settings, FACTS),
+        dead_letters_topic=topic_name(settings, DEAD_LETTERS),
+        group=sink_group(settings),
+    )
+
+
+def id_key_of(settings: Settings) -> bytes:
+    """The secret that prospect ids are made with.
+
+    Raises:
+        SettingsError: it is not set.
+    """
+    return _required(
+        settings.id_key.get_secret_value(), "JOURNEY_ID_KEY", "a secret of at least 16 characters"
+    ).encode()
+
+
+def _required(value: str, name: str, expected: str) -> str:
+    if not value:
+        raise SettingsError(f"{name} is not set; expected {expected}")
+    return value
+
+
+def _path(text: str) -> Path | None:
+    return Path(text) if text else None

@@ -1,0 +1,16 @@
+"""What the sink counts. Whoever runs it serves them."""
+
+from __future__ import annotations
+
+from prometheus_client import Counter, Gauge, Histogram
+
+MESSAGES = Counter("journey_sink_messages", "Records taken from Kafka that are in ClickHouse.", ["topic"])
+ROWS = Counter("journey_sink_rows", "Rows inserted, replaced ones and tombstones among them.", ["table"])
+INSERT_SECONDS = Histogram(
+    "journey_sink_insert_seconds",
+    "Time of an insert, by the clock on the wall.",
+    buckets=(0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30),
+)
+RETRIES = Counter("journey_sink_retries", "Inserts that failed and are tried again.")
+PAUSED = Gauge("journey_sink_paused", "1 while ClickHouse can't be written to and nothing is read, else 0.")
+BATCH_ROWS = Gauge("journey_sink_batch_rows", "Rows held in memory that are not yet in ClickHouse.")

@@ -1,0 +1,1 @@
+"""Tests: `unit`, `property`, `integration`, `faults`, `e2e`, and the oracle they are judged by."""

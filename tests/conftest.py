@@ -1,0 +1,42 @@
+"""Fixtures that tests of more than one kind share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.broker import Broker, Tansu
+from tests.clickhouse import clickhouse, clickhouse_server  # noqa: F401  fixtures, found by name
+from tests.faults.kafka import ApacheKafka, KafkaUnavailableError
+
+
+@pytest.fixture(scope="session")
+def tansu(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tansu]:
+    """The embedded broker, shared by the whole run: name topics with `unique()`, and start one of your own to kill it."""
+    with Tansu(tmp_path_factory.mktemp("tansu")) as broker:
+        yield broker
+
+
+@pytest.fixture(scope="session")
+def apache_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApacheKafka]:
+    """Apache Kafka, shared by the whole run: name topics with `unique()`, and start one of your own to kill it.
+
+    Without Java or Maven a test that asks for it fails, and says what is missing: a skipped test would look like a passed one.
+    """
+    kafka = ApacheKafka(tmp_path_factory.mktemp("kafka"))
+    try:
+        kafka.start()
+    except KafkaUnavailableError as error:
+        pytest.fail(str(error), pytrace=False)
+    try:
+        yield kafka
+    finally:
+        kafka.stop()
+
+
+@pytest.fixture(scope="session", params=["tansu", pytest.param("apache_kafka", marks=pytest.mark.kafka)])
+def broker(request: pytest.FixtureRequest) -> Broker:
+    """Each kind of broker in turn: for what has to hold on both."""
+    running: Broker = request.getfixturevalue(request.param)
+    return running

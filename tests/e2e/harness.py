@@ -1,0 +1,106 @@
+"""Runs the command line as people do, and looks after what it leaves behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+SECONDS = 180.0
+"""A run takes ten; this is for machines that are busy with other tests."""
+
+
+def environment(**variables: str) -> dict[str, str]:
+    """Ours without settings of the machine's user, and these."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("JOURNEY_")}
+    return {**clean, "PYTHONPATH": str(ROOT), **variables}
+
+
+def start(arguments: Iterable[str], cwd: Path, **variables: str) -> subprocess.Popen[str]:
+    """A command that runs; both outputs are pipes."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "journey", *arguments],
+        cwd=cwd,
+        env=environment(**variables),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+    )
+
+
+def journey(*arguments: str, cwd: Path, stdin: str = "", code: int = 0, env: Mapping[str, str] | None = None) -> str:
+    """A command's output, both kinds; fails unless it ends with this code."""
+    process = start(arguments, cwd, **(env or {}))
+    try:
+        out, err = process.communicate(stdin, timeout=SECONDS)
+    finally:
+        process.kill()
+    assert process.returncode == code, (
+        f"journey {' '.join(arguments)} ended with {process.returncode}, expected {code}:\n{out}\n{err}"
+    )
+    return out + err
+
+
+def rows(query: str, cwd: Path, data_dir: str) -> list[dict[str, Any]]:
+    """What `journey sql` says."""
+    answer = journey("sql", query, "--format", "JSONEachRow", "--data-dir", data_dir, cwd=cwd)
+    return [json.loads(line) for line in answer.splitlines()]
+
+
+def wait_until(condition: Callable[[], Any], what: str, seconds: float = SECONDS) -> Any:
+    """What the condition gives as soon as it is true; fails after so many seconds."""
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline, f"waited {seconds:g} s for {what}"
+        time.sleep(0.05)
+    return found
+
+
+def descendants(pid: int) -> set[int]:
+    """The processes that a process started, and those that they started."""
+    parent_of = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                parent_of[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+            except (OSError, IndexError):
+                continue
+    found: set[int] = set()
+    while new := {child for child, parent in parent_of.items() if parent in found | {pid}} - found:
+        found |= new
+    return found
+
+
+def alive(pids: Iterable[int]) -> set[int]:
+    """Those of the processes that still run (zombies don't)."""
+    running = set()
+    for pid in pids:
+        try:
+            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        except OSError:
+            continue
+        if state != "Z":
+            running.add(pid)
+    return running
+
+
+def event(event_id: str, channel: str, type_: str, occurred_at: str, **fields: Any) -> str:
+    """A line of NDJSON."""
+    return json.dumps(
+        {
+            "event_id": event_id,
+            "source": "test",
+            "channel": channel,
+            "type": type_,
+            "occurred_at": occurred_at,
+            **fields,
+        }
+    )

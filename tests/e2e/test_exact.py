@@ -1,0 +1,60 @@
+"""`journey run` end to end: exactly the oracle's tables, and the same events again change nothing."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+import time
+import tomllib
+from pathlib import Path
+
+from clickhouse_driver import Client
+
+from journey.local_clickhouse import EmbeddedClickHouse
+from tests.generators import generate_events, write_ndjson
+from tests.integration.test_pipeline import DAY, decoded, now_micros
+from tests.oracle import Settings, truth_of
+from tests.warehouse import Rows, expected, tables
+
+FUNNELS = [Path(__file__).parents[2] / "funnels" / f"{name}.toml" for name in ("sales", "b2b")]
+SETTINGS = Settings(id_key=b"an end-to-end key", phone_region="US")
+EVENTS = 50_000
+
+
+def journey(directory: Path, *arguments: str) -> str:
+    """Run the command line as a user does; gives what it printed."""
+    environment = os.environ | {"JOURNEY_ID_KEY": SETTINGS.id_key.decode(), "JOURNEY_PHONE_REGION": "US"}
+    command = [sys.executable, "-m", "journey", *arguments, "--data-dir", str(directory)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def found(directory: Path) -> dict[str, Rows]:
+    """What the embedded ClickHouse of a data directory holds."""
+    with (
+        EmbeddedClickHouse(directory / "clickhouse") as server,
+        Client(server.host, port=server.native_port, database="journey") as client,
+    ):
+        return tables(client)
+
+
+def test_run_gives_exactly_the_oracles_tables(tmp_path: Path) -> None:
+    """50,000 events, shuffled, duplicated, some copies differing, two funnels; then all of them again, shuffled anew."""
+    now = int(time.time() * 1_000_000)
+    events = generate_events(23, EVENTS, 2_500, start=now - 100 * DAY)
+    once, again, data = tmp_path / "once.ndjson", tmp_path / "again.ndjson", tmp_path / "data"
+    write_ndjson(once, events)
+    write_ndjson(again, random.Random(1).sample(events, EVENTS))
+    funnels = [argument for path in FUNNELS for argument in ("--funnel", str(path))]
+
+    shown = journey(data, "run", str(once), *funnels)
+    assert "50,000" in shown
+    files = [tomllib.loads(path.read_text()) for path in FUNNELS]
+    truth = expected(truth_of([decoded(event) for event in events], files, SETTINGS, now_micros()))
+    assert found(data) == truth
+
+    journey(data, "run", str(again), *funnels)
+    assert found(data) == truth

@@ -1,0 +1,103 @@
+"""Clauses and durations of funnel files (contract, section 2)."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+Event = dict[str, Any]
+Clause = dict[str, Any]
+FunnelFile = dict[str, Any]
+
+SECOND = 1_000_000
+UNITS = {"s": SECOND, "m": 60 * SECOND, "h": 3600 * SECOND, "d": 86400 * SECOND, "w": 7 * 86400 * SECOND}
+
+DEFAULT_ACTIVITY: list[Clause] = [
+    {"channel": "web"},
+    {"channel": "email", "type": ["opened", "clicked", "replied"]},
+    {"channel": "call", "type": "completed"},
+]
+
+
+def microseconds(duration: str) -> int:
+    """Read a duration such as '90d'."""
+    return int(duration[:-1]) * UNITS[duration[-1]]
+
+
+def glob_matches(pattern: str, text: str) -> bool:
+    """Whether the whole text matches: `*` is any run of characters, `?` any one, a backslash takes the next as it is."""
+    tokens: list[tuple[str, str]] = []
+    position = 0
+    while position < len(pattern):
+        character = pattern[position]
+        if character == "\\" and position + 1 < len(pattern):
+            position += 1
+            tokens.append(("this", pattern[position]))
+        elif character == "*":
+            tokens.append(("run", ""))
+        elif character == "?":
+            tokens.append(("one", ""))
+        else:
+            tokens.append(("this", character))
+        position += 1
+    # Every place in the text that the tokens so far can end at.
+    ends = {0}
+    for token, character in tokens:
+        if token == "run":
+            ends = set(range(min(ends), len(text) + 1)) if ends else set()
+        elif token == "one":
+            ends = {end + 1 for end in ends if end < len(text)}
+        else:
+            ends = {end + 1 for end in ends if end < len(text) and text[end] == character}
+    return len(text) in ends
+
+
+def field_of(event: Event, key: str) -> str | None:
+    """Give the field or property that a clause's key names, as received."""
+    if key.startswith("properties."):
+        value = (event.get("properties") or {}).get(key.removeprefix("properties."))
+    else:
+        value = event.get(key)
+    if value is None:
+        return None
+    return f"{value:.2f}" if isinstance(value, Decimal) else str(value)
+
+
+def keys_of(clause: Clause, prefix: str = "") -> list[tuple[str, Any]]:
+    """Give the clause's keys with dots: TOML reads an unquoted `properties.plan` as a table within the clause."""
+    keys: list[tuple[str, Any]] = []
+    for key, wanted in clause.items():
+        keys += keys_of(wanted, f"{prefix}{key}.") if isinstance(wanted, dict) else [(prefix + key, wanted)]
+    return keys
+
+
+def clause_matches(clause: Clause, event: Event) -> bool:
+    """Whether every key of the clause matches the event, `at_least` and `within` aside."""
+    for key, wanted in keys_of(clause):
+        if key in ("at_least", "within"):
+            continue
+        if key == "min_duration_seconds":
+            duration = event.get("duration_seconds")
+            if duration is None or duration < wanted:
+                return False
+            continue
+        value = field_of(event, key)
+        patterns = wanted if isinstance(wanted, list) else [wanted]
+        if value is None or not any(glob_matches(pattern, value) for pattern in patterns):
+            return False
+    return True
+
+
+def activity_of(funnel: FunnelFile) -> list[Clause]:
+    """Give the clauses that say what counts as being active."""
+    activity: list[Clause] = funnel.get("activity", DEFAULT_ACTIVITY)
+    return activity
+
+
+def is_relevant(funnel: FunnelFile, event: Event) -> bool:
+    """Whether some clause of the funnel matches the event, `at_least` aside."""
+    clauses = [clause for stage in funnel["stage"] for clause in stage["enter"]]
+    clauses += funnel.get("lost", {}).get("on", [])
+    clauses += [clause for back in funnel.get("back", []) for clause in back["on"]]
+    clauses += activity_of(funnel)
+    return any(clause_matches(clause, event) for clause in clauses)

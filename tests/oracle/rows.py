@@ -1,0 +1,48 @@
+"""The rows of the tables in contract section 5, less what only says how a row was written."""
+
+from __future__ import annotations
+
+import uuid
+from decimal import Decimal
+from typing import NamedTuple
+
+
+class TransitionRow(NamedTuple):
+    """One row of `stage_transitions`. Times are microseconds since the epoch, UTC."""
+
+    funnel: str
+    funnel_version: int
+    prospect_id: uuid.UUID
+    visit: int
+    step: int
+    kind: str
+    from_stage: str
+    to_stage: str
+    entered_at: int
+    visit_opened_at: int
+    seconds_in_from: float
+    cause_source: str
+    cause_event_id: str
+    channel: str
+    type: str
+    campaign: str
+    first_channel: str
+    first_campaign: str
+    account_id: str
+    amount: Decimal
+    currency: str
+    reason: str
+    rep: str
+
+
+class ProspectRow(NamedTuple):
+    """One row of `prospects`. Times are microseconds since the epoch, UTC."""
+
+    funnel: str
+    prospect_id: uuid.UUID
+    stage: str
+    visit: int
+    status: str
+    stage_entered_at: int
+    last_activity_at: int
+    account_id: str

@@ -1,0 +1,105 @@
+"""The prospect as an actor equals the oracle: in any arrival order, with copies, ticks and crashes."""
+
+from __future__ import annotations
+
+import random
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from funnel.events import Touch
+from funnel.prospect import Arrival, Message, State, Tick, empty, receive
+from funnel.rules import RuleSet
+from tests.generators import Case, cases, smallest
+from tests.oracle import truth_of
+from tests.property.effort import tries
+from tests.replacing import ReplacingModel
+from tests.simulator import Simulator
+from tests.translation import SETTINGS, facts_of, prospect_of, rules_of, touch_of
+
+ORDERS = 200
+"""Arrival orders for each history."""
+COPIES = 0.3
+"""Share of events that arrive twice."""
+
+
+def arrive(touches: list[tuple[bytes, Touch]], rules: RuleSet, now: int, rng: random.Random) -> ReplacingModel:
+    """Let touches arrive in a random order, some twice, in runs of random sizes, with ticks of the clock between."""
+    arriving = touches + [touch for touch in touches if rng.random() < COPIES]
+    rng.shuffle(arriving)
+    tables = ReplacingModel()
+    states: dict[bytes, State] = {}
+    counted = position = 0
+    arrived = len(arriving)
+    clock = min(touch.occurred_at for _, touch in touches)
+
+    def take(prospect: bytes, messages: list[Message]) -> None:
+        nonlocal counted
+        outcome = receive(states.get(prospect) or empty(rules), messages, rules, bytes)
+        states[prospect] = outcome.state
+        counted += outcome.applied + outcome.duplicate + outcome.ignored
+        assert not outcome.too_late
+        if outcome.facts is not None:
+            tables.insert(prospect, outcome.facts)
+
+    while arriving:
+        size = rng.choice((1, 1, 2, 4, 8))
+        run, arriving = arriving[:size], arriving[size:]
+        messages: dict[bytes, list[Message]] = {}
+        for prospect, touch in run:
+            messages.setdefault(prospect, []).append(Arrival(position, touch, touch.body))
+            position += 1
+        if rng.random() < 0.3:
+            clock += int((now - clock) * rng.random())
+            behind = rng.choice((0, 0, rng.randrange(86_400_000_000)))  # clocks of two workers may differ
+            messages.setdefault(rng.choice(touches)[0], []).append(Tick(position, clock - behind))
+            position += 1
+        for prospect, received in messages.items():
+            take(prospect, received)
+    for prospect in states:
+        take(prospect, [Tick(position, now)])
+        position += 1
+    assert counted == arrived
+    return tables
+
+
+@tries(80)
+@given(cases(), st.integers(0, 2**32))
+def test_actor_equals_the_oracle_in_any_order(case: Case, seed: int) -> None:
+    """Each history ends with the oracle's rows in 200 random arrival orders, with 30% duplicates."""
+
+    def check(case: Case) -> bool:
+        expected = facts_of(truth_of(case.events, case.funnels, SETTINGS, case.now))
+        rules = rules_of(case.funnels)
+        touches = [(prospect_of(event), touch_of(event, rules)) for event in case.events]
+        rng = random.Random(seed)
+        tables = (arrive(touches, rules, case.now, rng) for _ in range(ORDERS))
+        return all((table.transitions(), table.standings()) == expected for table in tables)
+
+    assert check(case), f"seed {seed}: {smallest(case, lambda smaller: not check(smaller))}"
+
+
+@tries(1_200)
+@given(cases(max_events=20), st.integers(0, 2**32))
+def test_actor_survives_crashes(case: Case, seed: int) -> None:
+    """Crashes between changelog, facts and commit, with runs in flight and ticks, end with the oracle's rows."""
+
+    def check(case: Case) -> bool:
+        rng = random.Random(seed)
+        simulator = Simulator(rules_of(case.funnels), rng, crashes=rng.randint(1, 8))
+        arriving = case.events + [event for event in case.events if rng.random() < COPIES]
+        rng.shuffle(arriving)
+        clock = min(event["occurred_at"] for event in case.events)
+        while arriving:
+            size = rng.randint(1, len(arriving))
+            simulator.deliver(arriving[:size])
+            arriving = arriving[size:]
+            if rng.random() < 0.5:
+                clock += int((case.now - clock) * rng.random())
+                simulator.tick_until(clock)
+        simulator.tick_until(case.now)
+        tables = simulator.tables
+        expected = facts_of(truth_of(case.events, case.funnels, SETTINGS, case.now))
+        return (tables.transitions(), tables.standings()) == expected
+
+    assert check(case), f"seed {seed}: {smallest(case, lambda smaller: not check(smaller))}"

@@ -1,0 +1,72 @@
+"""The fold equals the oracle, in one go and in any pieces."""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from funnel.journey import START, expiry, fold, standing
+from tests.generators import Case, cases, smallest
+from tests.oracle import ProspectRow, TransitionRow, truth_of
+from tests.oracle.clauses import clause_matches
+from tests.oracle.fold import place
+from tests.oracle.identity import Event
+from tests.property.effort import tries
+from tests.translation import SETTINGS, prospect_of, prospect_row, rules_of, touch_of, transition_row
+
+
+def rows_of(case: Case, rng: random.Random) -> tuple[list[TransitionRow], list[ProspectRow]]:
+    """Fold a case's distinct events in the order, in random pieces."""
+    rules = rules_of(case.funnels)
+    histories: dict[bytes, list[Event]] = defaultdict(list)
+    for index in truth_of(case.events, case.funnels, SETTINGS, case.now).accounting.applied:
+        histories[prospect_of(case.events[index])].append(case.events[index])
+    transitions: list[TransitionRow] = []
+    prospects: list[ProspectRow] = []
+    for prospect, history in histories.items():
+        touches = [touch_of(event, rules) for event in sorted(history, key=place)]
+        for one in rules.funnels:
+            progress, left = START, touches
+            while left:
+                size = rng.randint(1, len(left))
+                progress, rows = fold(one, progress, left[:size])
+                transitions += [transition_row(prospect, row) for row in rows]
+                left = left[size:]
+            last = expiry(one, progress, case.now)
+            transitions += [] if last is None else [transition_row(prospect, last)]
+            stands = standing(one, progress, case.now)
+            prospects += [] if stands is None else [prospect_row(prospect, stands)]
+    return sorted(transitions), sorted(prospects)
+
+
+@tries(1_500)
+@given(cases(), st.integers(0, 2**32))
+def test_fold_equals_the_oracle(case: Case, seed: int) -> None:
+    """Rows and standings of every prospect are the oracle's, wherever the fold is interrupted."""
+
+    def check(case: Case) -> bool:
+        truth = truth_of(case.events, case.funnels, SETTINGS, case.now)
+        return rows_of(case, random.Random(seed)) == (truth.transitions, truth.prospects)
+
+    assert check(case), f"seed {seed}: {smallest(case, lambda smaller: not check(smaller))}"
+
+
+@tries(300)
+@given(cases())
+def test_clauses_match_as_the_oracle_says(case: Case) -> None:
+    """Compiled clauses, with their shared bits, match just the events that the clauses as written match."""
+    rules = rules_of(case.funnels)
+    for file in case.funnels:
+        for stage in file["stage"]:
+            for clause in stage["enter"]:
+                plain = {key: wanted for key, wanted in clause.items() if key not in ("at_least", "within")}
+                alone = rules_of([{"name": "x", "activity": [plain], "stage": [{"name": "s", "enter": [plain]}]}])
+                for event in case.events:
+                    assert bool(alone.match(event)) == clause_matches(clause, event)
+    for event in case.events:
+        relevant = [bool(rules.match(event) & one.bits) for one in rules.funnels]
+        alone_relevant = [bool(rules_of([file]).match(event)) for file in case.funnels]
+        assert relevant == alone_relevant

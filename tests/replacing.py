@@ -1,0 +1,62 @@
+"""A model of `ReplacingMergeTree(revision, is_deleted)` read with FINAL, fed with the messages of topic `facts`."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Any
+
+from funnel.facts import Facts, RowKey, Standing, Transition
+
+
+class ContradictionError(AssertionError):
+    """Two inserts gave one key different contents under one revision: which one is kept would be chance."""
+
+
+class ReplacingTable:
+    """Keeps, for each key, the row of the highest revision; a tombstone is a row like any other."""
+
+    def __init__(self) -> None:
+        self._rows: dict[Hashable, tuple[int, Any]] = {}
+
+    def insert(self, key: Hashable, revision: int, row: Any) -> None:
+        """Insert a row; None is a tombstone.
+
+        Raises:
+            ContradictionError: the key has another row of the same revision.
+        """
+        kept = self._rows.get(key)
+        if kept is not None and kept[0] == revision and kept[1] != row:
+            raise ContradictionError(f"{key} has at revision {revision} both {kept[1]} and {row}")
+        if kept is None or revision > kept[0]:
+            self._rows[key] = (revision, row)
+
+    def final(self) -> dict[Any, Any]:
+        """Give the rows that FINAL shows."""
+        return {key: row for key, (_, row) in self._rows.items() if row is not None}
+
+
+class ReplacingModel:
+    """`stage_transitions` and `prospects`. Inserts may come in any order and any number of times."""
+
+    def __init__(self) -> None:
+        self._transitions = ReplacingTable()
+        self._standings = ReplacingTable()
+
+    def insert(self, prospect: bytes, facts: Facts) -> None:
+        """Insert what one message says."""
+        for transition in facts.transitions:
+            self._transitions.insert((prospect, transition.key), facts.revision, transition)
+        for key in facts.removed:
+            self._transitions.insert((prospect, key), facts.revision, None)
+        for standing in facts.standings:
+            self._standings.insert((prospect, standing.funnel), facts.revision, standing)
+        for funnel in facts.removed_standings:
+            self._standings.insert((prospect, funnel), facts.revision, None)
+
+    def transitions(self) -> dict[tuple[bytes, RowKey], Transition]:
+        """Give the rows of `stage_transitions` by (prospect, key)."""
+        return self._transitions.final()
+
+    def standings(self) -> dict[tuple[bytes, str], Standing]:
+        """Give the rows of `prospects` by (prospect, funnel)."""
+        return self._standings.final()

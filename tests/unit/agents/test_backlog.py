@@ -1,0 +1,45 @@
+"""agents.backlog: whether the worker is behind its input."""
+
+from __future__ import annotations
+
+from faust.types import TP
+
+from agents.backlog import IDLE_AFTER, OLD_AFTER, Backlog
+
+HERE, THERE = TP("touches", 0), TP("web-events", 1)
+
+
+class Clock:
+    """A clock that tests set."""
+
+    now = 1_000.0
+
+    def __call__(self) -> float:
+        """Tell it."""
+        return self.now
+
+
+def test_behind_while_old_records_are_handled() -> None:
+    """Old records in any partition mean behind, until it has been idle for a while; fresh ones don't."""
+    clock = Clock()
+    backlog = Backlog(clock)
+    clock.now += IDLE_AFTER
+    assert not backlog.is_behind()
+    backlog.note(HERE, int((clock.now - 0.1) * 1_000))
+    assert not backlog.is_behind()
+    backlog.note(THERE, int((clock.now - OLD_AFTER - 1) * 1_000))
+    assert backlog.is_behind()
+    clock.now += IDLE_AFTER
+    assert not backlog.is_behind()
+
+
+def test_behind_until_something_is_known() -> None:
+    """When partitions have just come, what waits in them is not known yet."""
+    clock = Clock()
+    backlog = Backlog(clock)
+    assert backlog.is_behind()
+    clock.now += IDLE_AFTER
+    backlog.forget()
+    assert backlog.is_behind()
+    clock.now += IDLE_AFTER
+    assert not backlog.is_behind()

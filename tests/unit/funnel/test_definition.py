@@ -1,0 +1,169 @@
+"""funnel.definition: funnel files, and what is said of wrong ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from funnel.definition import Clause, FunnelError, load_funnels, parse_funnel
+
+PRESETS = Path(__file__).parents[3] / "funnels"
+DAY = 86_400_000_000
+
+MINIMAL = """
+name = "tiny"
+[[stage]]
+name = "only"
+enter = [ { channel = "web" } ]
+"""
+
+
+def test_defaults() -> None:
+    """What a file leaves out is as the contract says."""
+    funnel = parse_funnel(MINIMAL)
+    assert (funnel.name, funnel.version, funnel.timezone, funnel.window) == ("tiny", 1, "UTC", 90 * DAY)
+    assert (funnel.rest_won, funnel.rest_lost, funnel.wake, funnel.lost, funnel.back) == (0, 0, None, (), ())
+    assert funnel.activity == (
+        Clause((("channel", ("web",)),)),
+        Clause((("channel", ("email",)), ("type", ("opened", "clicked", "replied")))),
+        Clause((("channel", ("call",)), ("type", ("completed",)))),
+    )
+
+
+def test_sales() -> None:
+    """The default preset is read as the contract prints it."""
+    (sales,) = load_funnels([PRESETS / "sales.toml"])
+    assert [stage.name for stage in sales.stages] == ["awareness", "interest", "consideration", "purchase"]
+    assert [stage.team for stage in sales.stages] == ["marketing", "marketing", "sales", ""]
+    assert [stage.stall_after for stage in sales.stages] == [14 * DAY, 10 * DAY, 7 * DAY, None]
+    assert (sales.rest_won, sales.rest_lost, sales.wake) == (30 * DAY, 14 * DAY, 2)
+    assert sales.stages[1].enter[2] == Clause(
+        patterns=(("channel", ("web",)), ("type", ("page_view",)), ("url", ("*/pricing*",))),
+        at_least=2,
+        within=7 * DAY,
+        counted=True,
+    )
+    assert [(back.to, back.on[0].patterns) for back in sales.back] == [
+        (1, (("channel", ("call",)), ("outcome", ("nurture",)), ("type", ("completed",))))
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "stages"),
+    [
+        ("three-step", ["awareness", "consideration", "decision"]),
+        ("b2b", ["lead", "mql", "sql", "opportunity", "customer"]),
+        ("loyalty", ["customer", "repeat", "advocate"]),
+    ],
+)
+def test_presets(name: str, stages: list[str]) -> None:
+    """The presets that ship are right, and have the stages they promise."""
+    (funnel,) = load_funnels([PRESETS / f"{name}.toml"])
+    assert (funnel.name, [stage.name for stage in funnel.stages]) == (name, stages)
+
+
+def test_handoff() -> None:
+    """In the preset b2b, mql and sql are the hand-off from marketing to sales."""
+    (b2b,) = load_funnels([PRESETS / "b2b.toml"])
+    assert [stage.team for stage in b2b.stages[1:3]] == ["marketing", "sales"]
+
+
+def test_properties_may_be_written_either_way() -> None:
+    """`properties.plan` quoted or not (then it is a table to TOML) is the same key."""
+    quoted, plain = (
+        parse_funnel(MINIMAL.replace('channel = "web"', f'{key} = "pro"'))
+        for key in ('"properties.plan"', "properties.plan")
+    )
+    assert quoted == plain
+    assert plain.stages[0].enter[0].patterns == (("properties.plan", ("pro",)),)
+
+
+ENTER = 'enter = [ { channel = "web" } ]'
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key", "expected"),
+    [
+        ('name = "tiny"', 'name = "tiny"\ncolour = 1', "colour", "expected one of name, version"),
+        ('name = "tiny"', "", "name", "non-empty string"),
+        ('name = "tiny"', 'name = " "', "name", "non-empty string"),
+        ('name = "tiny"', 'name = "tiny"\nversion = -1', "version", "whole number"),
+        ('name = "tiny"', 'name = "tiny"\nversion = true', "version", "whole number"),
+        ('name = "tiny"', 'name = "tiny"\nversion = 1.0', "version", "whole number"),
+        ('name = "tiny"', 'name = "tiny"\ntimezone = "Mars/Base"', "timezone", "Europe/Berlin"),
+        ('name = "tiny"', 'name = "tiny"\ntimezone = "../etc/passwd"', "timezone", "Europe/Berlin"),
+        ('name = "tiny"', 'name = "tiny"\nwindow = "90"', "window", "90d"),
+        ('name = "tiny"', 'name = "tiny"\nwindow = 90', "window", "90d"),
+        ('name = "tiny"', 'name = "tiny"\nrest = { won = "x" }', "rest.won", "90d"),
+        ('name = "tiny"', 'name = "tiny"\nrest = { expired = "1d" }', "rest.expired", "won, lost"),
+        ('name = "tiny"', 'name = "tiny"\nrest = "1d"', "rest", "table"),
+        ('name = "tiny"', 'name = "tiny"\nwake = "two"', "wake", "only"),
+        ('name = "tiny"', 'name = "tiny"\nactivity = "web"', "activity", "list"),
+        ('name = "only"', "", "stage[0].name", "non-empty string"),
+        ('name = "only"', 'name = "lost"', "stage[0].name", "another name"),
+        ('name = "only"', 'name = "expired"', "stage[0].name", "another name"),
+        ('name = "only"', 'name = "only"\nteam = 1', "stage[0].team", "string"),
+        ('name = "only"', 'name = "only"\nstall_after = "2 days"', "stage[0].stall_after", "90d"),
+        ('name = "only"', 'name = "only"\nexit = []', "stage[0].exit", "enter"),
+        (ENTER, "", "stage[0].enter", "list"),
+        (ENTER, "enter = []", "stage[0].enter", "at least one clause"),
+        (ENTER, 'enter = ["web"]', "stage[0].enter[0]", "table"),
+        (ENTER, "enter = [ { shape = 'x' } ]", "stage[0].enter[0].shape", "field of the event"),
+        (ENTER, "enter = [ { properties = 'x' } ]", "stage[0].enter[0].properties", "properties.<name>"),
+        (ENTER, "enter = [ { occurred_at = 'x' } ]", "stage[0].enter[0].occurred_at", "field of the event"),
+        (ENTER, "enter = [ { url = 1 } ]", "stage[0].enter[0].url", "list of strings"),
+        (ENTER, "enter = [ { url = [] } ]", "stage[0].enter[0].url", "list of strings"),
+        (ENTER, "enter = [ { url = ['a', 1] } ]", "stage[0].enter[0].url", "list of strings"),
+        (ENTER, "enter = [ { url = {} } ]", "stage[0].enter[0].url", "list of strings"),
+        (ENTER, "enter = [ { url = '*', at_least = 2 } ]", "stage[0].enter[0].within", "both or neither"),
+        (ENTER, "enter = [ { url = '*', within = '1d' } ]", "stage[0].enter[0].at_least", "both or neither"),
+        (ENTER, "enter = [ { url = '*', at_least = 0, within = '1d' } ]", "stage[0].enter[0].at_least", "at least 1"),
+        (ENTER, "enter = [ { url = '*', at_least = 2, within = 1 } ]", "stage[0].enter[0].within", "90d"),
+        (ENTER, "enter = [ { min_duration_seconds = 'x' } ]", "stage[0].enter[0].min_duration_seconds", "number"),
+        (ENTER, ENTER + "\n[[stage]]\nname = 'only'\n" + ENTER, "stage[1].name", "named twice"),
+        (ENTER, ENTER + "\n[lost]\non = []", "lost.on", "at least one clause"),
+        (ENTER, ENTER + "\n[lost]", "lost.on", "list"),
+        (ENTER, ENTER + "\n[lost]\nif = []", "lost.if", "on"),
+        (ENTER, ENTER + "\n[[back]]\nto = 'start'\non = [ { type = 'x' } ]", "back[0].to", "only"),
+        (ENTER, ENTER + "\n[[back]]\nto = 'only'", "back[0].on", "list"),
+        ("[[stage]]", "[stage]", "stage", "list"),
+    ],
+)
+def test_wrong_files_are_refused(old: str, new: str, key: str, expected: str) -> None:
+    """An error names the file, the key, and what was expected there."""
+    assert old in MINIMAL
+    with pytest.raises(FunnelError) as error:
+        parse_funnel(MINIMAL.replace(old, new), "tiny.toml")
+    assert (error.value.file, error.value.key) == ("tiny.toml", key)
+    assert expected in error.value.expected
+    assert str(error.value).startswith(f"tiny.toml: {key}: ")
+
+
+def test_no_toml_at_all() -> None:
+    """What is no TOML is refused with the place in it."""
+    with pytest.raises(FunnelError, match=r"^x\.toml: expected valid TOML .*line 1"):
+        parse_funnel("stage stage", "x.toml")
+
+
+def test_stages_missing() -> None:
+    """A funnel has a stage."""
+    with pytest.raises(FunnelError, match="stage: "):
+        parse_funnel('name = "x"')
+
+
+def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+    """A file that is missing, or no text, is named."""
+    with pytest.raises(FunnelError, match=r"missing\.toml: expected a readable"):
+        load_funnels([tmp_path / "missing.toml"])
+    (tmp_path / "binary.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(FunnelError, match=r"binary\.toml: expected a readable"):
+        load_funnels([tmp_path / "binary.toml"])
+
+
+def test_two_files_of_one_name(tmp_path: Path) -> None:
+    """Two funnels of one name would write over each other's rows."""
+    for file in ("one.toml", "two.toml"):
+        (tmp_path / file).write_text(MINIMAL, encoding="utf-8")
+    with pytest.raises(FunnelError, match=r"two\.toml: name: .*'tiny'"):
+        load_funnels([tmp_path / "one.toml", tmp_path / "two.toml"])

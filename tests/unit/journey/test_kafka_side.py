@@ -1,0 +1,273 @@
+"""What is done with a broker, on the embedded one: topics, true ends, snapshots, lines."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import struct
+from pathlib import Path
+
+import pytest
+from kafka import TopicPartition
+from pydantic import SecretStr
+from rich.console import Console
+
+from agents.config import WorkerConfig
+from agents.records import without_position
+from journey import sending, snapshot, topics, upkeep
+from journey.errors import JourneyError, StateError
+from journey.kafka_clients import admin_client, consumer_client, producer_client
+from journey.offsets import lag, true_ends
+from journey.produce import LineProducer, Produced
+from journey.screen import terminal
+from journey.settings import Settings
+from journey.snapshot import Entry
+from journey.wiring import codec_of
+from schemas.codec import EventCodec
+from schemas.registry import FileRegistry
+from tests.broker import Tansu, unique
+from tests.e2e.harness import event
+from tests.schema_registry import PASSWORD, USER, running_registry
+
+VALUE = struct.pack(">Bqqq", 1, 5, -1, 77) + b"payload"
+"""A changelog record's value: format, revision, due, position, and what follows."""
+
+
+@pytest.fixture
+def settings(tansu: Tansu) -> Settings:
+    """Topics of our own on the shared broker."""
+    return Settings(kafka=tansu.bootstrap, topic_prefix=unique("t") + ".", partitions=3)
+
+
+@pytest.fixture
+def with_topics(settings: Settings) -> Settings:
+    """The same, with all topics made."""
+    with admin_client(settings) as admin:
+        topics.create_topics(admin, topics.wanted_topics(settings))
+    return settings
+
+
+def test_topics_are_made_once_as_wanted(settings: Settings) -> None:
+    """The first time all are made, the second none, and nothing differs."""
+    wanted = topics.wanted_topics(settings)
+    with admin_client(settings) as admin:
+        assert {one.found for one in topics.find_drift(admin, wanted)} == {"0"}
+        assert topics.create_topics(admin, wanted) == [topic.name for topic in wanted]
+        assert topics.create_topics(admin, wanted) == []
+        assert topics.find_drift(admin, wanted) == []
+
+
+def test_topics_registers_the_schemas(settings: Settings) -> None:
+    """With a registry, `journey topics` registers what is missing, once; `--check` only looks; without one it says nothing of schemas."""
+    with running_registry() as registry:
+        ours = settings.model_copy(
+            update={
+                "schema_registry": registry.url,
+                "schema_registry_user": USER,
+                "schema_registry_password": SecretStr(PASSWORD),
+            }
+        )
+        assert told(settings, create=True)[0] == 0
+        code, looked = told(ours, create=False)
+        assert code == 1
+        assert looked.count("is missing: run `journey topics`") == 3
+        assert registry.subjects == {}
+        code, first = told(ours, create=True)
+        assert code == 0
+        for number, subject in enumerate(("web-events", "email-events", "sales-call-events"), 100):
+            assert registry.subjects[f"{subject}-value"] == [number]
+            assert f"created  schema of {subject}, version 1 (id {number})" in first
+        before = {name: list(ids) for name, ids in registry.subjects.items()}
+        code, again = told(ours, create=True)
+        assert (code, again.count("ok       schema of"), registry.subjects) == (0, 3, before)
+        registry.subjects.clear()
+        registry.incompatible = True
+        with pytest.raises(JourneyError, match="versions of web-events-value that ours is not compatible with"):
+            told(ours, create=True)
+        wrong = ours.model_copy(update={"schema_registry_password": SecretStr("wrong-word")})
+        with pytest.raises(JourneyError, match="check the user name and password") as refused:
+            told(wrong, create=True)
+    assert "wrong-word" not in str(refused.value)
+    assert "schema" not in told(settings, create=True)[1]
+
+
+def told(settings: Settings, *, create: bool) -> tuple[int, str]:
+    """The exit code and the words of `journey topics`."""
+    console = Console(file=io.StringIO(), width=200)
+    code = upkeep.topics(settings, console, create=create)
+    assert isinstance(console.file, io.StringIO)
+    return code, console.file.getvalue()
+
+
+def test_drift_is_told_with_its_remedy(with_topics: Settings) -> None:
+    """Another partition count or config is found, topic by topic."""
+    other = with_topics.model_copy(update={"partitions": 4, "dead_letter_retention": "1d"})
+    with admin_client(with_topics) as admin:
+        drift = topics.find_drift(admin, topics.wanted_topics(other))
+    counts = [one for one in drift if one.what == "partitions"]
+    assert len(counts) == 7
+    assert "JOURNEY_PARTITIONS=3" in counts[0].remedy
+    (config,) = [one for one in drift if one.what != "partitions"]
+    assert (config.what, config.expected, config.found) == ("retention.ms", "86400000", "1209600000")
+    assert f"--topic {config.topic} --add-config retention.ms=86400000" in config.remedy
+
+
+def test_topics_are_called_as_the_agents_call_them(settings: Settings) -> None:
+    """Touches, changelog and facts have equally many partitions, and the names that workers use."""
+    worker = WorkerConfig(brokers="x:1", app_id="a", data_dir=Path(), prefix=settings.topic_prefix)
+    wanted = {topic.name: topic for topic in topics.wanted_topics(settings)}
+    names = [worker.topic(name) for name in ("touches", "journey-prospects-changelog", "facts")]
+    assert {wanted[name].partitions for name in names} == {3}
+    assert wanted[names[1]].configs["cleanup.policy"] == "compact"
+
+
+def test_true_ends_are_found_where_the_broker_reports_less(with_topics: Settings) -> None:
+    """The embedded broker reports the last batch's first offset + 1; an empty partition ends at 0."""
+    topic = topics.topic_name(with_topics, "facts")
+    with producer_client(with_topics) as producer, consumer_client(with_topics) as consumer:
+        for _ in range(500):
+            producer.send(topic, value=b"x" * 100, partition=0)
+        producer.flush()
+        ends = true_ends(consumer, [topic])
+    assert ends == {TopicPartition(topic, 0): 500, TopicPartition(topic, 1): 0, TopicPartition(topic, 2): 0}
+    assert lag(ends, {}) == 500
+    assert lag(ends, {TopicPartition(topic, 0): 499}) == 1
+
+
+def test_the_changelog_survives_a_broker(with_topics: Settings, tmp_path: Path) -> None:
+    """The last value of each key, in its partition, without deleted keys and without positions, comes back."""
+    topic, again = topics.changelog_of(with_topics), topics.topic_name(with_topics, "facts")
+    path = tmp_path / "changelog.snapshot"
+    with producer_client(with_topics) as producer, consumer_client(with_topics) as consumer:
+        for partition in range(3):
+            for key, value in ((b"kept", b"?" * 30), (b"gone", VALUE), (b"kept", VALUE), (b"gone", None)):
+                producer.send(topic, key=key + bytes([partition]), value=value, partition=partition)
+        producer.flush()
+        assert snapshot.save(path, snapshot.read_changelog(consumer, topic)) == 3
+        assert snapshot.restore(producer, again, snapshot.load(path)) == 3
+        found = sorted(snapshot.read_changelog(consumer, again))
+    assert found == [Entry(partition, b"kept" + bytes([partition]), without_position(VALUE)) for partition in range(3)]
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped", "other", "count"])
+def test_a_damaged_snapshot_is_refused(tmp_path: Path, damage: str) -> None:
+    """Cut short, changed, another file, or one record short: told, never half restored as if it were whole."""
+    path = tmp_path / "changelog.snapshot"
+    snapshot.save(path, iter([Entry(0, b"k%d" % number, VALUE) for number in range(100)]))
+    assert len(list(snapshot.load(path))) == 100
+    content = path.read_bytes()
+    clear = gzip.decompress(content)
+    one = struct.calcsize(">iII") + 2 + len(VALUE)
+    start = clear.index(b"\n") + 1
+    path.write_bytes(
+        {
+            "cut": content[:-20],
+            "flipped": content[:60] + bytes([content[60] ^ 255]) + content[61:],
+            "other": gzip.compress(b"something else"),
+            "count": gzip.compress(clear[:start] + clear[start + one :]),
+        }[damage]
+    )
+    with pytest.raises(StateError, match="damaged"):
+        list(snapshot.load(path))
+
+
+def sent(settings: Settings, *names: str, shift: int = 0) -> Produced:
+    """What became of these files."""
+    with producer_client(settings) as producer:
+        sender = LineProducer(producer, codec_of(settings), settings, shift=shift)
+        for name in names:
+            sender.send_file(name)
+        sender.finish()
+        return sender.produced
+
+
+def records(settings: Settings, name: str) -> list[tuple[bytes, bytes, dict[str, bytes]]]:
+    """Key, value and headers of all records of a topic."""
+    topic = topics.topic_name(settings, name)
+    found = []
+    with consumer_client(settings) as consumer:
+        ends = {tp: end for tp, end in true_ends(consumer, [topic]).items() if end}
+        consumer.assign(list(ends))
+        consumer.seek_to_beginning(*ends)
+        while len(found) < sum(ends.values()):
+            for batch in consumer.poll(100).values():
+                found += [(record.key, record.value, dict(record.headers)) for record in batch]
+    return found
+
+
+def test_lines_become_events_keyed_by_the_strongest_identifier(with_topics: Settings, tmp_path: Path) -> None:
+    """A byte order mark, empty lines and a missing last line end don't matter; times are shifted where asked."""
+    path = tmp_path / "events.ndjson"
+    lines = [
+        event("1", "web", "page_view", "2026-01-01T00:00:00Z", email="a@b.c", user_id="u1"),
+        "  ",
+        event("2", "web", "page_view", "2026-01-01T00:00:01Z"),
+    ]
+    path.write_bytes(b"\xef\xbb\xbf" + "\r\n".join(lines).encode())
+    produced = sent(with_topics, str(path), shift=86_400_000_000)
+    assert (produced.lines, produced.sent, dict(produced.dead)) == (2, 2, {})
+    codec = EventCodec(FileRegistry())
+    found = {key: codec.decode("web", value) for key, value, _ in records(with_topics, "web-events")}
+    assert {key: read["occurred_at"] for key, read in found.items()} == {
+        b"u1": 1_767_312_000_000_000,
+        b"2": 1_767_312_001_000_000,
+    }
+
+
+def test_lines_that_are_no_events_are_dead_letters(with_topics: Settings, tmp_path: Path) -> None:
+    """Original bytes, reason, stage, file and line number; nothing of the line is in the message."""
+    path = tmp_path / "bad.ndjson"
+    secret = json.dumps({"channel": "web", "email": "private@example.com"}).encode()
+    path.write_bytes(b"\xff\xfe{\n" + secret + b"\n")
+    produced = sent(with_topics, str(path))
+    assert [(bad.line, bad.reason) for bad in produced.bad] == [(1, "undecodable"), (2, "undecodable")]
+    found = sorted(records(with_topics, "dead-letters"), key=lambda record: record[2]["__connect.errors.offset"])
+    assert [value for _, value, _ in found] == [b"\xff\xfe{", secret]
+    assert found[1][2]["__connect.errors.topic"] == b"bad.ndjson"
+    assert found[1][2]["__connect.errors.offset"] == b"2"
+    assert (found[1][2]["journey.stage"], found[1][2]["journey.reason"]) == (b"produce", b"undecodable")
+    assert b"private" not in found[1][2]["__connect.errors.exception.message"]
+
+
+def test_a_line_that_fits_nowhere_is_kept_in_part(with_topics: Settings, tmp_path: Path) -> None:
+    """It is too_large; the lines around it are sent, and it counts as one."""
+    path = tmp_path / "long.ndjson"
+    good = event("1", "web", "page_view", "2026-01-01T00:00:00Z", user_id="u1")
+    path.write_text(good + "\n" + "x" * 20_000_000 + "\n" + good.replace('"1"', '"2"') + "\n")
+    produced = sent(with_topics, str(path))
+    assert (produced.lines, produced.sent, dict(produced.dead)) == (3, 2, {"too_large": 1})
+    assert "20000001 bytes" in produced.bad[0].message
+    ((_, value, _),) = records(with_topics, "dead-letters")
+    assert value == b"x" * (1024 * 1024)
+
+
+def test_a_file_that_is_damaged_or_missing_is_told(with_topics: Settings, tmp_path: Path) -> None:
+    """A gzip file that was cut short says how far it was read; zstd says how to read it."""
+    whole = gzip.compress(
+        "\n".join(event(str(n), "web", "x", "2026-01-01T00:00:00Z", user_id=f"{n}") for n in range(5_000)).encode()
+    )
+    cut, zstd = tmp_path / "cut.gz", tmp_path / "events.zst"
+    cut.write_bytes(whole[: len(whole) // 2])
+    zstd.write_bytes(b"\x28\xb5\x2f\xfd1234")
+    with pytest.raises(JourneyError, match=r"cut.gz is damaged after line \d+"):
+        sent(with_topics, str(cut))
+    with pytest.raises(JourneyError, match="zstd"):
+        sent(with_topics, str(zstd))
+    with pytest.raises(JourneyError, match=r"missing\.ndjson can't be read"):
+        sent(with_topics, str(tmp_path / "missing.ndjson"))
+
+
+def test_missing_topics_are_told_before_anything_is_sent(settings: Settings) -> None:
+    """No topic is made by accident, with whatever partitions the broker likes."""
+    with pytest.raises(JourneyError, match="topics are missing") as refused:
+        sending.produce(settings, ["-"], terminal())
+    assert "journey topics" in refused.value.hint
+    with admin_client(settings) as admin:
+        assert [name for name in admin.list_topics() if name.startswith(settings.topic_prefix)] == []
+
+
+def test_a_broker_that_is_away_is_told() -> None:
+    """With what to check, and in a few seconds."""
+    with pytest.raises(JourneyError, match="can't be reached"), admin_client(Settings(kafka="127.0.0.1:9")):
+        pass

@@ -1,0 +1,93 @@
+"""The schemas that ship are what the contract says, and never change once they did."""
+
+from __future__ import annotations
+
+import avro.schema
+import avro.schemanormalization
+import pytest
+
+from funnel.events import Touch
+from funnel.facts import Facts, Standing, Transition
+from schemas.catalog import SUBJECT_OF_CHANNEL, catalog, current
+from schemas.model import Array, Primitive, Record, Union
+
+_COMMON = [
+    "event_id",
+    "source",
+    "occurred_at",
+    "anonymous_id",
+    "user_id",
+    "email",
+    "phone",
+    "account_id",
+    "type",
+    "campaign",
+    "properties",
+]
+_OWN = {
+    "web": "url referrer utm_source utm_medium utm_term utm_content user_agent amount currency",
+    "email": "template url",
+    "call": "direction duration_seconds outcome rep reason amount currency",
+}
+_FINGERPRINTS = {
+    ("web-events", 1): (1, "eeb11ce191e270b74f44a731e81b9f5c931199a984556f69e1854653178427b8"),
+    ("email-events", 1): (2, "2e6f0a89530b89f2347947df1550ff7b5b2b9de4a581b204f6a460ae11016a72"),
+    ("sales-call-events", 1): (3, "27c5594e8ef7aae7bd8c2ee45ed6df072fffe6bb766dc43f5cedec3096d99a7c"),
+    ("touch", 1): (4, "8db58007cd1d01ff02fa1a5291ab5164ae5a78466d57f258d97aba29bf09a57f"),
+    ("tick", 1): (5, "bdd2ed2340e88769b638510d74725665b4127424460cbafb15298c1ec09a97fd"),
+    ("facts", 1): (6, "546fb0f03885777fb96d8bdbd39416560f6d56ccf108bbbf23a8095237e2f4ea"),
+}
+"""SHA-256 of the parsing canonical form. A change here is a change of a schema that others hold data of:
+add a version instead (`v2.avsc`, an id in `ids.json`, examples)."""
+
+
+@pytest.mark.parametrize("channel", SUBJECT_OF_CHANNEL)
+def test_fields_are_the_contracts(channel: str) -> None:
+    """Section 1 of the contract: names, order, types, and null where it says so."""
+    schema = current(SUBJECT_OF_CHANNEL[channel]).schema
+    assert schema.name.startswith("journey.events.v1.")
+    assert [field.name for field in schema.fields] == _COMMON + _OWN[channel].split()
+    for field in schema.fields:
+        if field.name in ("event_id", "source", "type"):
+            assert field.type == Primitive("string")
+            assert not field.has_default
+        elif field.name == "occurred_at":
+            assert field.type == Primitive("long", "timestamp-micros")
+            assert not field.has_default
+        elif field.name == "properties":
+            assert field.default == {}
+        else:
+            inner = {"amount": Primitive("bytes", "decimal", 18, 2), "duration_seconds": Primitive("int")}
+            assert field.type == Union((Primitive("null"), inner.get(field.name, Primitive("string"))))
+            assert field.default is None
+
+
+def test_own_schemas_have_the_fields_of_our_values() -> None:
+    """A field added to Touch, Transition, Standing or Facts without its schema would be lost on the way."""
+
+    def names(record: Record) -> tuple[str, ...]:
+        return tuple(field.name for field in record.fields)
+
+    facts = current("facts").schema
+    items = {field.name: field.type.items for field in facts.fields if isinstance(field.type, Array)}
+    assert names(current("touch").schema) == Touch._fields
+    assert names(facts) == ("prospect_id", *Facts._fields)
+    for field, kind in (("transitions", Transition), ("standings", Standing)):
+        row = items[field]
+        assert isinstance(row, Record)
+        assert names(row) == kind._fields
+
+
+@pytest.mark.parametrize("subject", catalog())
+def test_fingerprints(subject: str) -> None:
+    """The canonical form of each version is pinned, by avro-python3's own account of it."""
+    for version in catalog()[subject]:
+        canonical = avro.schemanormalization.ToParsingCanonicalForm(avro.schema.parse(version.text))
+        fingerprint = avro.schemanormalization.Fingerprint(canonical, "sha256").hex()
+        assert (version.schema_id, fingerprint) == _FINGERPRINTS[subject, version.number]
+
+
+def test_subjects_and_names_are_distinct() -> None:
+    """Two subjects with one record name could be taken for each other by id."""
+    names = [versions[-1].schema.name for versions in catalog().values()]
+    assert len(set(names)) == len(names)

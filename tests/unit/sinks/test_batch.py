@@ -1,0 +1,132 @@
+"""Batches and collectors: when they are full, what they freeze, what they refuse."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from types import SimpleNamespace
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from funnel.facts import Facts, Standing, Transition
+from schemas.messages import encode_facts
+from sinks.batch import Batch
+from sinks.clickhouse import reason_of
+from sinks.config import ClickHouseConfig, SinkConfig
+from sinks.dead_letters import DeadLettersCollector
+from sinks.errors import PoisonRecordError
+from sinks.facts import FactsCollector
+
+PROSPECT = UUID("01234567-89ab-5def-8123-456789abcdef")
+ROW = Transition(
+    "f", 2, 1, 0, "enter", "", "a", 5, 5, 0.0, "s", "e", "web", "t", "c", "web", "c", "acc", 1234, "EUR", "r", "p"
+)
+STAND = Standing("f", 1, "a", "open", 5, 6, "acc")
+
+
+def record(value: bytes | None, *, offset: int = 0, partition: int = 0, topic: str = "facts", **more: Any) -> Any:
+    """A record with what is read of one."""
+    given = {"key": None, "timestamp": 1_700_000_000_123, "headers": ()} | more
+    return SimpleNamespace(topic=topic, partition=partition, offset=offset, value=value, **given)
+
+
+def batch(**limits: Any) -> Batch:
+    """A batch of facts and dead letters with wide limits, but for those given."""
+    wide = {"max_rows": 1000, "max_bytes": 10**9, "max_delay": 60.0} | limits
+    return Batch({"facts": FactsCollector(), "dead": DeadLettersCollector()}, **wide)
+
+
+def test_facts_become_columns_with_tombstones() -> None:
+    """Rows, and keys that are no more, with prospect and revision; hundredths become decimals, which the driver takes for what they are."""
+    facts = Facts(9, (ROW, ROW._replace(step=1, amount=-5)), (("f", 1, 2),), (STAND,), ("g",))
+    collector = FactsCollector()
+    assert collector.add(record(encode_facts(PROSPECT.bytes, facts))) == 5
+    transitions, standings = collector.take()
+    rows = [dict(zip(transitions.names, row, strict=True)) for row in zip(*transitions.columns, strict=True)]
+    assert (transitions.table, transitions.rows) == ("stage_transitions", 3)
+    assert [(row["step"], row["amount"], row["is_deleted"]) for row in rows] == [
+        (0, Decimal("12.34"), 0),
+        (1, Decimal("-0.05"), 0),
+        (2, 0, 1),
+    ]
+    assert {(row["prospect_id"], row["revision"], row["funnel"], row["visit"]) for row in rows} == {
+        (PROSPECT, 9, "f", 1)
+    }
+    assert rows[2]["kind"] == ""
+    assert (standings.table, standings.rows) == ("prospects", 2)
+    assert dict(zip(standings.names, standings.columns, strict=True))["funnel"] == ("f", "g")
+    assert dict(zip(standings.names, standings.columns, strict=True))["is_deleted"] == [0, 1]
+    assert collector.take() == []
+
+
+@pytest.mark.parametrize("value", [None, b"", b"\x00\x00\x00\x00\x01x", b"\x00" * 40])
+def test_a_poison_record_is_named_and_not_taken(value: bytes | None) -> None:
+    """The error says where it is; the batch goes on as if it had not been there."""
+    filling = batch()
+    filling.add(record(encode_facts(PROSPECT.bytes, Facts(1, (ROW,))), offset=4), 0.0)
+    with pytest.raises(PoisonRecordError, match=r"facts\[3\] offset 17 is no facts message"):
+        filling.add(record(value, offset=17, partition=3), 0.0)
+    assert filling.freeze().offsets == {("facts", 0): 5}
+
+
+def test_full_by_rows_bytes_or_time() -> None:
+    """Each limit alone makes a batch due."""
+    message = encode_facts(PROSPECT.bytes, Facts(1, (ROW, ROW._replace(step=1))))
+    for limits in ({"max_rows": 4}, {"max_bytes": 2 * len(message)}):
+        filling = batch(**limits)
+        filling.add(record(message), 0.0)
+        assert not filling.is_full
+        assert not filling.is_due(59.0)
+        filling.add(record(message, offset=1), 0.0)
+        assert filling.is_full
+        assert filling.is_due(0.0)
+    waiting = batch()
+    assert not waiting.is_due(float("inf")), "an empty batch is never due"
+    waiting.add(record(message), 100.0)
+    assert not waiting.is_due(159.9)
+    assert waiting.is_due(160.0)
+
+
+def test_freezing_empties_and_knows_what_to_commit() -> None:
+    """The offset after the last record of each partition, also of messages without rows."""
+    filling = batch()
+    filling.add(record(encode_facts(PROSPECT.bytes, Facts(1)), offset=7), 0.0)
+    filling.add(record(encode_facts(PROSPECT.bytes, Facts(2, (ROW,))), offset=9), 0.0)
+    filling.add(record(b"x", topic="dead", partition=1, offset=3), 0.0)
+    frozen = filling.freeze()
+    assert frozen.offsets == {("facts", 0): 10, ("dead", 1): 4}
+    assert frozen.messages == {"facts": 2, "dead": 1}
+    assert frozen.rows == 2
+    assert not filling.is_due(float("inf"))
+    assert filling.freeze().inserts == []
+
+
+@pytest.mark.parametrize("partition", [b"x", b"", b"99999999999", None])
+def test_a_letter_without_a_usable_origin_is_known_by_its_own_place(partition: bytes | None) -> None:
+    """Half an origin is none; nothing in the headers can stop the sink."""
+    headers = [("__connect.errors.topic", b"web"), ("__connect.errors.offset", b"5")]
+    headers += [("__connect.errors.partition", partition)] if partition is not None else []
+    collector = DeadLettersCollector()
+    assert collector.add(record(None, topic="dead", offset=8, headers=headers, timestamp=-1)) == 1
+    (insert,) = collector.take()
+    row = dict(zip(insert.names, (column[0] for column in insert.columns), strict=True))
+    assert (row["origin_topic"], row["origin_partition"], row["origin_offset"], row["value"], row["kafka_time"]) == (
+        b"dead",
+        0,
+        8,
+        b"",
+        0,
+    )
+
+
+def test_secrets_are_not_shown() -> None:
+    """Neither the password nor what logs in to Kafka is in a repr."""
+    config = SinkConfig("b:1", ClickHouseConfig("h", password="hush"), kafka_options={"sasl_plain_password": "hush"})
+    assert "hush" not in repr(config)
+
+
+def test_reasons_are_one_line() -> None:
+    """An error without words is named by its kind."""
+    assert reason_of(EOFError()) == "EOFError"
+    assert reason_of(OSError("a\n b Stack trace: 0. x")) == "a b"
