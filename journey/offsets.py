@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from kafka import KafkaConsumer, TopicPartition
 from kafka.admin import KafkaAdminClient
@@ -44,8 +44,8 @@ def true_ends(consumer: KafkaConsumer, topics: Iterable[str], *, embedded: bool 
         JourneyError: a topic does not exist; or the embedded broker stopped answering.
     """
     partitions = partitions_of(consumer, topics)
-    reported: Offsets = consumer.end_offsets(partitions)
-    begun: Offsets = consumer.beginning_offsets(partitions)
+    reported = _answered(consumer.end_offsets, partitions)
+    begun = _answered(consumer.beginning_offsets, partitions)
     waiting = {tp for tp in partitions if reported[tp] > begun[tp]}
     ends = {tp: reported[tp] if tp in waiting else 0 for tp in partitions}
     if not waiting:
@@ -64,6 +64,25 @@ def true_ends(consumer: KafkaConsumer, topics: Iterable[str], *, embedded: bool 
     if embedded and waiting:
         raise JourneyError(f"the embedded broker did not answer for {_EMBEDDED_PATIENCE_SECONDS:g} s")
     return ends
+
+
+def _answered(ask: Callable[[list[TopicPartition]], Offsets], partitions: list[TopicPartition]) -> Offsets:
+    """The answer for all the partitions, asked for again while it lacks some.
+
+    kafka-python asks the leaders it knows. Where its metadata lacks one for a moment, it asks for the others, refreshes
+    its metadata, and then stumbles with a `KeyError` over the partition it did not ask for.
+
+    Raises:
+        JourneyError: a partition stays without an answer.
+    """
+    deadline = time.monotonic() + _EMBEDDED_PATIENCE_SECONDS
+    while True:
+        try:
+            return ask(partitions)
+        except KeyError as missing:
+            if time.monotonic() > deadline:
+                raise JourneyError(f"Kafka tells no offset of {missing}", hint="has the partition a leader?") from None
+            time.sleep(_POLL_MILLISECONDS / 1000)
 
 
 def committed(admin: KafkaAdminClient, group: str) -> Offsets:
