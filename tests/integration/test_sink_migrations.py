@@ -38,9 +38,13 @@ class Connector:
 
 
 def schema(clickhouse: ClickHouse) -> list[tuple[Any, ...]]:
-    """Everything in the database, with its columns; not the names that ClickHouse makes up."""
+    """Everything in the database, with its columns; not the names that ClickHouse makes up.
+
+    Among those is the table that a materialized view fills while it is refreshed, at any moment: `_tmp_replace_...`.
+    """
     return clickhouse.query(
-        "SELECT table, name, type FROM system.columns WHERE database = currentDatabase() AND table NOT LIKE '.%' ORDER BY ALL"
+        "SELECT table, name, type FROM system.columns WHERE database = currentDatabase() "
+        "AND NOT startsWith(table, '.') AND NOT startsWith(table, '_tmp_replace_') ORDER BY ALL"
     )
 
 
