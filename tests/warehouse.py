@@ -66,11 +66,11 @@ def expected(truth: Truth) -> dict[str, Rows]:
 
 
 def _text(fields: Sequence[str], row: Sequence[Any]) -> list[str]:
-    """A row as text, the same from the oracle as from ClickHouse: sums of seconds to the millisecond."""
+    """A row as text, the same from the oracle as from ClickHouse: both sum whole microseconds, so seconds agree to the last."""
     texts = []
     for name, value in zip(fields, row, strict=True):
         if name in _SECONDS:
-            texts.append(f"{value:.3f}")
+            texts.append(f"{value:.6f}")
         elif name in _MONEY:
             texts.append(f"{value:.2f}")
         else:

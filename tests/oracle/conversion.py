@@ -73,7 +73,7 @@ def conversion_facts(transitions: list[TransitionRow], funnels: list[FunnelFile]
                 {
                     "outcome": outcome,
                     "moved_on": bool(further),
-                    "seconds": (further[0].entered_at - first.entered_at) / 1_000_000 if further else 0.0,
+                    "microseconds": further[0].entered_at - first.entered_at if further else 0,
                     "revenue": sum((row.amount for row in paid), Decimal(0)),
                 }
             )
@@ -89,7 +89,7 @@ def conversion_facts(transitions: list[TransitionRow], funnels: list[FunnelFile]
                 lost=outcomes.count("lost"),
                 expired=outcomes.count("expired"),
                 waiting=outcomes.count("waiting"),
-                seconds_to_move_on=sum(visit["seconds"] for visit in entered),
+                seconds_to_move_on=sum(visit["microseconds"] for visit in entered) / 1_000_000,
                 revenue=sum((visit["revenue"] for visit in entered), Decimal(0)),
             )
         )
