@@ -100,7 +100,11 @@ class History:
         return History(kept for kept in self.events if kept.suffix not in gone)
 
     def folded(self, limits: Limits) -> int:
-        """How many events, from the first, are older than the history to keep: what they led to is for good."""
+        """How many events, from the first, are older than the history to keep: what they led to is for good.
+
+        The last of them is relevant. Events that no funnel cares for may be forgotten before (`excess_ignored`), so
+        what is folded, and with it what comes too late, never hangs on one of them.
+        """
         count = self.count
         lateness, most = limits
         if not count:
@@ -114,6 +118,8 @@ class History:
                 relevant += shared[at].touch.matches != 0
                 if relevant > most:
                     return at + 1
+        while folded and not shared[folded - 1].touch.matches:
+            folded -= 1
         return folded
 
     def horizon(self, limits: Limits) -> OrderKey | None:

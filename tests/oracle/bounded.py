@@ -1,7 +1,7 @@
 """Bounded history (contract, section 3): which arrivals are too late. The one rule that knows of arrival order.
 
-The reading taken: of what a prospect has accepted, those events are folded that are older than its newest event less
-`lateness`, or lie beyond its newest so many relevant ones; an arrival that sorts before the last folded event is too
+The reading taken: of what a prospect has accepted, those relevant events are folded that are older than its newest event
+(of any kind) less `lateness`, or lie beyond its newest so many relevant ones; an arrival that sorts before the last folded event is too
 late. One that sorts after it is accepted, however old. A copy of an accepted event goes nowhere, and is not too late.
 """
 
@@ -37,9 +37,9 @@ def too_late(
         if event in history:
             continue
         newest = max((known["occurred_at"] for known in history), default=0)
-        relevant = [place(known) for known in history if any(is_relevant(funnel, known) for funnel in funnels)]
-        folded = [place(known) for known in history if known["occurred_at"] < newest - lateness]
-        folded += sorted(relevant, reverse=True)[kept_events:]
+        relevant = [known for known in history if any(is_relevant(funnel, known) for funnel in funnels)]
+        folded = [place(known) for known in relevant if known["occurred_at"] < newest - lateness]
+        folded += sorted(map(place, relevant), reverse=True)[kept_events:]
         if folded and place(event) < max(folded):
             late.add(index)
         else:

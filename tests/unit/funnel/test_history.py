@@ -96,3 +96,14 @@ def test_histories_that_grew_from_one_another_are_apart() -> None:
     assert longer.copy_of(kept("c", 2).suffix) == kept("c", 2)
     assert ids(start.with_event(kept("0", -1))) == ["0", "a", "b"]
     assert start.horizon(Limits(0, 1_000)) == start.events[0].touch.order
+
+
+def test_nothing_is_folded_for_good_behind_an_event_that_no_funnel_cares_for() -> None:
+    """It may have been forgotten before, and when depends on commits: what is too late must not depend on that."""
+    limits = Limits(lateness=10, events=1_000)
+    ignored, newest = kept("a", 5, relevant=False), kept("z", 100)
+    assert History([ignored, newest]).horizon(limits) is None
+    relevant = kept("b", 3)
+    history = History([relevant, ignored, newest])
+    assert history.folded(limits) == 1
+    assert history.horizon(limits) == relevant.touch.order
