@@ -105,7 +105,7 @@ class Prospects:
                 ignored += outcome.ignored
                 if outcome.too_late:
                     late.update(arrival.position for arrival in outcome.too_late)
-                if changes := records_of(outcome):
+                if changes := records_of(outcome, self._rules):
                     changelog.append([(prospect + suffix, value) for suffix, value in changes])
                     self._store.change(partition, prospect, changes)
                     deadlines.set(prospect, outcome.due_at)

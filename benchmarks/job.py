@@ -68,7 +68,8 @@ class Job:
         """The whole state as one value, for frameworks that keep one value a key."""
         head = state.head if state.head.revision else None
         parts = []
-        for suffix, value in records_of(Outcome(state, kept=state.history.events, head=head)):
+        kept = tuple(sorted(state.history.events, key=lambda one: one.revision))  # the newest says where all lead
+        for suffix, value in records_of(Outcome(state, kept=kept, head=head), self.rules):
             assert value is not None
             parts += [_SIZE.pack(len(suffix), len(value)), suffix, value]
         return b"".join(parts)

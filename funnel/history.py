@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from hashlib import blake2b
 from typing import NamedTuple
 
@@ -39,6 +39,20 @@ def suffix_of(touch: Touch) -> bytes:
     return blake2b(f"{len(touch[1])} {touch[1]}{touch[2]}".encode(), digest_size=8).digest()
 
 
+class Unread(NamedTuple):
+    """Events of which only so much is known as most new ones ask for; what they are is read where it matters."""
+
+    suffixes: Container[bytes]
+    """Of all of them; never changes."""
+    size: int
+    """How many; at least 1."""
+    oldest: int
+    """When the first of them occurred (microseconds)."""
+    last: OrderKey
+    read: Callable[[], list[Kept]]
+    """All of them, in the order."""
+
+
 class History:
     """Distinct events in the order. Immutable; extending it at its end costs the same however long it is.
 
@@ -46,13 +60,17 @@ class History:
     has: so the longer one can be made by appending, and the shorter one never notices.
     """
 
-    __slots__ = ("_index", "_shared", "count")
+    __slots__ = ("_count", "_index", "_shared", "_unread")
 
-    def __init__(self, events: Iterable[Kept] = ()) -> None:
-        """Args: events: in the order, distinct."""
+    def __init__(self, events: Iterable[Kept] = (), unread: Unread | None = None) -> None:
+        """Args: events: in the order, distinct; unread: those before them."""
         self._shared = list(events)
         self._index = {kept.suffix: kept for kept in self._shared}
-        self.count = len(self._shared)
+        self._count = len(self._shared)
+        self._unread = unread
+
+    def __len__(self) -> int:
+        return self._count + (self._unread.size if self._unread else 0)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, History) and list(self.events) == list(other.events)
@@ -65,31 +83,44 @@ class History:
     @property
     def events(self) -> Sequence[Kept]:
         """The events, in the order. To be read only."""
-        return self._shared if len(self._shared) == self.count else self._shared[: self.count]
+        if self._unread is not None:
+            self._read(self._unread)
+        return self._shared if len(self._shared) == self._count else self._shared[: self._count]
+
+    def _read(self, unread: Unread) -> None:
+        """Know every event from now on; those who share the list go on as they were."""
+        self._shared = [*unread.read(), *self._shared[: self._count]]
+        self._index = {kept.suffix: kept for kept in self._shared}
+        self._count, self._unread = len(self._shared), None
 
     def copy_of(self, suffix: bytes) -> Kept | None:
         """The event with this suffix."""
+        if self._unread is not None and suffix in self._unread.suffixes:
+            self._read(self._unread)
         kept = self._index.get(suffix)
-        if kept is None or self.count == len(self._shared) or (self.count and kept <= self._shared[self.count - 1]):
+        if kept is None or self._count == len(self._shared) or (self._count and kept <= self._shared[self._count - 1]):
             return kept
         return None  # a longer history has it
 
     @property
-    def last(self) -> Kept | None:
-        """The event that sorts last."""
-        return self._shared[self.count - 1] if self.count else None
+    def last(self) -> OrderKey | None:
+        """Where the event that sorts last stands in the order."""
+        if self._count:
+            return self._shared[self._count - 1].touch.order
+        return self._unread.last if self._unread else None
 
     def with_event(self, kept: Kept) -> History:
         """With one event more, which is no copy of another."""
         last = self.last
-        if last is not None and kept < last:
+        if last is not None and kept.touch.order < last:
             events = self.events
             at = bisect_left(events, kept)
             return History([*events[:at], kept, *events[at:]])
-        if len(self._shared) != self.count:
-            return History([*self.events, kept])
+        if len(self._shared) != self._count:
+            return History([*self._shared[: self._count], kept], self._unread)
         longer = History.__new__(History)
-        longer._shared, longer._index, longer.count = self._shared, self._index, self.count + 1
+        longer._shared, longer._index, longer._count = self._shared, self._index, self._count + 1
+        longer._unread = self._unread
         self._shared.append(kept)
         self._index[kept.suffix] = kept
         return longer
@@ -105,11 +136,15 @@ class History:
         The last of them is relevant. Events that no funnel cares for may be forgotten before (`excess_ignored`), so
         what is folded, and with it what comes too late, never hangs on one of them.
         """
-        count = self.count
         lateness, most = limits
+        if self._unread is not None:
+            newest = self._shared[self._count - 1][0][0] if self._count else self._unread.last[0]
+            if len(self) <= most and self._unread.oldest >= newest - lateness:
+                return 0
+            self._read(self._unread)
+        count, shared = self._count, self._shared
         if not count:
             return 0
-        shared = self._shared
         oldest = shared[count - 1][0][0] - lateness  # of the touch, its occurred_at: this runs for every event
         folded = bisect_left(shared, oldest, 0, count, key=_occurred_at) if shared[0][0][0] < oldest else 0
         if count - folded > most:
@@ -129,7 +164,7 @@ class History:
 
     def excess_ignored(self, limits: Limits) -> list[Kept]:
         """The oldest events relevant to no funnel, beyond as many as may be kept."""
-        if self.count <= limits.events:
+        if len(self) <= limits.events:
             return []
         ignored = [kept for kept in self.events if not kept.touch.matches]
         return ignored[: max(0, len(ignored) - limits.events)]

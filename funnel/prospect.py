@@ -264,7 +264,7 @@ class _Reception:
 
     def _insert(self, kept: Kept) -> None:
         last = self._history.last
-        if last is None or kept > last:
+        if last is None or kept.touch.order > last:
             self._appended.append(kept.touch)
             self._appended_matches |= kept.touch.matches
         elif kept.touch.matches:
@@ -371,7 +371,8 @@ class _Reception:
         """Fold for good what is older than the history to keep, as far as it can't be delivered again."""
         history = self._history
         dropped: list[Kept] = []
-        for kept in history.events[: history.folded(self._limits)]:
+        folded = history.folded(self._limits)
+        for kept in history.events[:folded] if folded else ():
             if kept.position >= settled:
                 break
             dropped.append(kept)

@@ -103,7 +103,7 @@ class Simulator:
 
     def _write(self, prospect: bytes, outcome: Outcome) -> None:
         """Let a prospect's records of a run become visible, all at once."""
-        for suffix, value in records_of(outcome):
+        for suffix, value in records_of(outcome, self._rules):
             records = self.changelog.setdefault(prospect, {})
             if value is None:
                 records.pop(suffix, None)

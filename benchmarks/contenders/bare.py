@@ -66,7 +66,7 @@ async def main(task: Task) -> None:
                     outcome = job.take(states.get(prospect), arrivals)
                     states[prospect] = outcome.state
                     kept = records.setdefault(prospect, {})
-                    for suffix, value in records_of(outcome):
+                    for suffix, value in records_of(outcome, job.rules):
                         changes.append((prospect + suffix, value))
                         if value is None:
                             kept.pop(suffix, None)

@@ -41,7 +41,10 @@ def fill(prospects: int, partitions: int) -> list[Partition]:
     grouped = by_prospect((event.prospect, job.arrival(at, event.raw)) for at, event in enumerate(keyed))
     # Settled long ago, as what comes back from a changelog mostly is: no event that follows is a redelivery.
     patterns = [
-        [(suffix, without_position(value or b"")) for suffix, value in records_of(job.take(None, arrivals[:KEPT]))]
+        [
+            (suffix, without_position(value or b""))
+            for suffix, value in records_of(job.take(None, arrivals[:KEPT]), job.rules)
+        ]
         for arrivals in grouped.values()
         if len(arrivals) >= KEPT
     ]

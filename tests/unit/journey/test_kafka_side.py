@@ -30,8 +30,8 @@ from tests.broker import Tansu, unique
 from tests.e2e.harness import event
 from tests.schema_registry import PASSWORD, USER, running_registry
 
-VALUE = struct.pack(">Bqqq", 1, 5, -1, 77) + b"payload"
-"""A changelog record's value: format, revision, due, position, and what follows."""
+VALUE = struct.pack(">BqqqqH", 2, 5, -1, 77, 33, 5) + b"reach" + b"payload"
+"""A changelog record's value: format, revision, due, position, when it occurred, and what follows."""
 
 
 @pytest.fixture

@@ -1,0 +1,147 @@
+"""agents.records: a state comes back from its records, and reads no more of them than it must."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+
+import pytest
+
+from agents import records
+from agents.records import records_of, state_of
+from funnel.definition import parse_funnel
+from funnel.events import Event
+from funnel.history import Limits
+from funnel.prospect import Arrival, Outcome, State, Tick, empty, receive
+from funnel.rules import RuleSet
+from schemas.messages import decode_touch_without_body, encode_touch
+from tests.unit.funnel.histories import T0, buy, event, touches, view
+
+RULES = RuleSet(
+    [
+        parse_funnel(
+            'name = "f"\nwindow = "1d"\n[[stage]]\nname = "seen"\nenter = [ { channel = "web" } ]\n'
+            '[[stage]]\nname = "bought"\nenter = [ { channel = "web", type = "purchase" } ]'
+        )
+    ]
+)
+
+
+def arrivals(*events: Event, start: int = 0) -> list[Arrival]:
+    """Events as they come, at positions from `start` on."""
+    raws = [encode_touch(touch) for touch in touches(RULES, *events)]
+    return [Arrival(start + at, decode_touch_without_body(raw), raw) for at, raw in enumerate(raws)]
+
+
+def take(state: State, messages: Sequence[Arrival | Tick], limits: Limits = Limits()) -> Outcome:  # noqa: B008  immutable
+    """What the messages do."""
+    return receive(state, messages, RULES, lambda raw: raw, limits, settled=1_000)
+
+
+def file(stored: dict[bytes, bytes], outcome: Outcome) -> None:
+    """Store what an outcome changes."""
+    for suffix, value in records_of(outcome, RULES):
+        if value is None:
+            stored.pop(suffix, None)
+        else:
+            stored[suffix] = value
+
+
+@pytest.fixture
+def stored() -> dict[bytes, bytes]:
+    """Three events of a prospect, each stored when it came."""
+    found: dict[bytes, bytes] = {}
+    state = empty(RULES)
+    for arrival in arrivals(*(view(f"e{number}", number * 10) for number in range(3))):
+        outcome = take(state, [arrival])
+        file(found, outcome)
+        state = outcome.state
+    return found
+
+
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """What was decoded since."""
+    seen: list[bytes] = []
+
+    def decode(raw: bytes) -> object:
+        seen.append(raw)
+        return decode_touch_without_body(raw)
+
+    monkeypatch.setattr(records, "decode_touch_without_body", decode)
+    return seen
+
+
+def whole(known: Mapping[bytes, bytes]) -> State:
+    """The state from all its events: what it is when nothing says where they lead."""
+    found: dict[bytes, bytes] = {}
+    for suffix, value in known.items():
+        fields = list(records._ENVELOPE.unpack_from(value))
+        payload = value[records._ENVELOPE_SIZE + fields[-1] :]
+        fields[-1] = 0
+        found[suffix] = records._ENVELOPE.pack(*fields) + payload
+    return state_of(RULES, found)
+
+
+def test_events_in_order_read_nothing(stored: dict[bytes, bytes], reads: list[bytes]) -> None:
+    """An event after all others, and a tick, need none of those before; what comes out is the same."""
+    for messages in (arrivals(buy("new", 100), start=9), [Tick(9, T0 + 10**15)]):
+        outcome = take(state_of(RULES, stored), messages)
+        assert reads == []
+        expected = take(whole(stored), messages)
+        assert len(reads) == 3
+        assert outcome == expected
+        assert outcome.facts is not None
+        reads.clear()
+
+
+@pytest.mark.parametrize(("event_id", "at"), [("e1", 10), ("e1", 5), ("late", 15), ("late", -5), ("same", 20)])
+def test_others_read_all(stored: dict[bytes, bytes], event_id: str, at: int) -> None:
+    """Copies, and events before the last one, meet what is stored."""
+    messages = arrivals(view(event_id, at), start=9)
+    assert take(state_of(RULES, stored), messages) == take(whole(stored), messages)
+
+
+def test_what_no_python_can_read_is_derived(stored: dict[bytes, bytes], reads: list[bytes]) -> None:
+    """Where events lead is told twice, by the events themselves too."""
+    expected = state_of(RULES, stored)
+    for suffix, value in stored.items():
+        size = records._ENVELOPE.unpack_from(value)[-1]
+        assert size
+        begins = records._ENVELOPE_SIZE
+        stored[suffix] = value[:begins] + b"?" * size + value[begins + size :]
+    assert state_of(RULES, stored) == expected
+    assert reads
+
+
+def test_older_history_is_folded_as_if_it_had_been_read(stored: dict[bytes, bytes]) -> None:
+    """By lateness, and by number."""
+    messages = arrivals(view("new", 100), start=9)
+    for limits in (Limits(lateness=85), Limits(lateness=90), Limits(events=2), Limits(events=3), Limits(events=4)):
+        assert take(state_of(RULES, stored), messages, limits) == take(whole(stored), messages, limits)
+
+
+@pytest.mark.parametrize("seed", range(300))
+def test_any_sequence(seed: int) -> None:
+    """Whatever came, whatever is kept of it: the state from its records is the one from its events."""
+    rng = random.Random(seed)
+    limits = Limits(lateness=rng.choice((5, 20, 10**9)), events=rng.choice((1, 3, 1_000)))
+    stored: dict[bytes, bytes] = {}
+    for run in range(12):
+        messages: list[Arrival | Tick] = []
+        for number in range(rng.choice((1, 1, 2, 4))):
+            position = run * 4 + number
+            if rng.random() < 0.2:
+                messages.append(Tick(position, T0 + rng.choice((0, 2 * 86_400_000_000))))
+            else:
+                name, channel = f"e{rng.randrange(25)}", rng.choice(("web", "email"))
+                messages += arrivals(
+                    event(name, rng.randrange(40), channel, rng.choice(("x", "purchase"))), start=position
+                )
+        settled = rng.choice((0, run * 4, 1_000))
+        lazy, full = (
+            receive(state, messages, RULES, lambda raw: raw, limits, settled)
+            for state in (state_of(RULES, stored), whole(stored))
+        )
+        assert lazy == full
+        file(stored, lazy)
