@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -22,6 +23,12 @@ def environment(**variables: str) -> dict[str, str]:
     return {**clean, "PYTHONPATH": str(ROOT), **variables}
 
 
+def hear_signals() -> None:
+    """Run in a child before its program: whoever runs the tests in the background may have had these ignored, which is inherited."""
+    for one in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(one, signal.SIG_DFL)
+
+
 def start(arguments: Iterable[str], cwd: Path, **variables: str) -> subprocess.Popen[str]:
     """A command that runs; both outputs are pipes."""
     return subprocess.Popen(
@@ -33,6 +40,7 @@ def start(arguments: Iterable[str], cwd: Path, **variables: str) -> subprocess.P
         stderr=subprocess.PIPE,
         text=True,
         errors="replace",
+        preexec_fn=hear_signals,
     )
 
 

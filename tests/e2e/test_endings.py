@@ -17,7 +17,18 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.harness import SECONDS, alive, descendants, environment, event, journey, rows, start, wait_until
+from tests.e2e.harness import (
+    SECONDS,
+    alive,
+    descendants,
+    environment,
+    event,
+    hear_signals,
+    journey,
+    rows,
+    start,
+    wait_until,
+)
 
 LONG_AGO = (datetime.now(UTC) - timedelta(days=2)).isoformat()
 
@@ -97,6 +108,12 @@ def test_a_run_stopped_while_reading_takes_in_what_it_sent(tmp_path: Path) -> No
     assert int(rows("SELECT count() AS n FROM prospects FINAL", tmp_path, "data")[0]["n"]) == sent
 
 
+def own_terminal() -> None:
+    """Run in a child before its program: it is told when its terminal closes."""
+    hear_signals()
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
 def test_a_terminal_that_closes_is_like_ctrl_c(tmp_path: Path) -> None:
     """When the terminal goes away, what was sent is settled and saved all the same, though nothing can be shown any more."""
     controller, terminal = pty.openpty()
@@ -108,7 +125,7 @@ def test_a_terminal_that_closes_is_like_ctrl_c(tmp_path: Path) -> None:
         stdout=terminal,
         stderr=terminal,
         start_new_session=True,
-        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        preexec_fn=own_terminal,
     )
     os.close(terminal)
     reader = threading.Thread(
