@@ -40,8 +40,12 @@ class Touch(NamedTuple):
     """Bit i is set where clause i of the rule set matches (see `funnel.rules`); 0: no funnel cares."""
     rules: int
     """Fingerprint (signed 64 bits) of the rule set that `matches` speaks of."""
-    body: bytes
-    """The event's original bytes, sealed. Opened only to decide between copies that differ, and for dead letters."""
+    kind: int = 0
+    """Of the event's strongest identifier, where its way starts: its place in `funnel.identifiers.KINDS`."""
+    weaker: bytes = b""
+    """The event's other identifiers, the strongest first: for each its kind (a byte) and its id (16 bytes)."""
+    body: bytes = b""
+    """The event's original bytes, sealed. Opened only to decide between copies that differ, to name identifiers, and for dead letters."""
 
     @property
     def order(self) -> OrderKey:

@@ -57,6 +57,33 @@ class Standing(NamedTuple):
     account_id: str
 
 
+class IdentifierRow(NamedTuple):
+    """One row of `prospect_identifiers`: an identifier of this prospect."""
+
+    kind: int
+    """Its place in `funnel.identifiers.KINDS`."""
+    name: bytes
+    """Its canonical form, sealed."""
+
+
+class AliasRow(NamedTuple):
+    """One row of `prospect_aliases`: what was this prospect's goes on to another one."""
+
+    new_id: bytes
+    """16 bytes."""
+    since: int
+    """When the event or declaration that decided it occurred (microseconds, UTC)."""
+
+
+class SharedRow(NamedTuple):
+    """One row of `shared_identifiers`: this identifier is nobody's (contract, section 4, 4)."""
+
+    kind: int
+    """Its place in `funnel.identifiers.KINDS`."""
+    seen_with: int
+    """Different stronger identifiers of the kind of which there are most; counting stops soon after it is too many."""
+
+
 class Facts(NamedTuple):
     """What changed of one prospect, as one message on the topic `facts`.
 
@@ -69,3 +96,12 @@ class Facts(NamedTuple):
     standings: tuple[Standing, ...] = ()
     removed_standings: tuple[str, ...] = ()
     """Funnels in which the prospect stands nowhere any more."""
+    identifiers: tuple[IdentifierRow, ...] = ()
+    removed_identifiers: tuple[IdentifierRow, ...] = ()
+    aliases: tuple[AliasRow, ...] = ()
+    removed_aliases: tuple[bytes, ...] = ()
+    """By the id they led to."""
+    shared: tuple[SharedRow, ...] = ()
+    """One, or none."""
+    removed_shared: tuple[int, ...] = ()
+    """The kind, where it is shared no more."""
