@@ -1,6 +1,6 @@
 """A prospect's state in the changelog: one small record per kept event, and one for the head.
 
-Keys are the prospect's 16 bytes, followed by the event's 8-byte suffix, or by nothing for the head. Values start
+Keys are the prospect's 16 bytes, followed by the event's 8-byte suffix, by the key of a note (never 8 bytes long), or by nothing for the head. Values start
 with an envelope, so that deadlines are known without opening what follows. Only we write and read these.
 
 One record of each change also carries where all events so far lead. Most new events sort after all others: then
@@ -15,17 +15,23 @@ from collections.abc import Mapping
 from struct import Struct
 
 from funnel.events import OrderKey
-from funnel.history import History, Kept, Unread
+from agents.notes import pack_note, unpack_note
+from funnel.history import EVENT_SUFFIX, History, Kept, Unread, in_order
+from funnel.identity import ID_BYTES, NOBODY, Identity, Note, way_of
 from funnel.journey import Progress
-from funnel.prospect import NOTHING_TAKEN, Head, Outcome, State, restore
-from funnel.rules import RuleSet
+from funnel.state import NOTHING_TAKEN, Head, Outcome, State, Terms, empty, restore
 from schemas.messages import decode_touch_without_body
 
 HEAD_SUFFIX = b""
 
-_FORMAT = 2
-# format, revision, due_at (-1: never), position, when the event occurred (0: the head), bytes of reach that follow
+_FORMAT = 3
+# format, revision, due_at (-1: never), position, when the event occurred, bytes of reach that follow
 _ENVELOPE = Struct(">BqqqqH")
+_NO_TIME = 0
+"""When the head and notes occurred."""
+_OWN, _HANDED = b"\0", b"\1"
+"""Whether the event's way started here. If not, who handed it over, where it started and at which revision follow, then its touch."""
+_HANDOVER = Struct(f">{ID_BYTES}s{ID_BYTES}sq")
 _MOST_REACH = 0xFFFF
 _MARSHAL = 2
 """The format of marshal, from before it shared references: the same values give the same bytes."""
@@ -39,32 +45,48 @@ class UnknownFormat(RuntimeError):
     """A changelog record was written by a version of this program that this one doesn't know."""
 
 
-def records_of(outcome: Outcome, rules: RuleSet) -> list[tuple[bytes, bytes | None]]:
+def records_of(outcome: Outcome, terms: Terms) -> list[tuple[bytes, bytes | None]]:
     """What an outcome changes in the changelog: (suffix, value), None to delete. To be written together."""
     due_at = -1 if outcome.due_at is None else outcome.due_at
     records: list[tuple[bytes, bytes | None]] = []
-    if outcome.kept or outcome.head is not None:
-        reach = _reach_value(outcome.state, rules)
-        newest = outcome.kept[-1] if outcome.kept else None
-        for kept in outcome.kept:
-            said, at = reach if kept is newest else b"", kept.touch.occurred_at
-            envelope = _ENVELOPE.pack(_FORMAT, kept.revision, due_at, kept.position, at, len(said))
-            records.append((kept.suffix, envelope + said + kept.raw))
-        if outcome.head is not None:
-            records.append((HEAD_SUFFIX, _head_value(outcome.head, due_at, b"" if newest else reach)))
+    state = outcome.state
+    reach = _reach_value(state, terms) if outcome.kept or outcome.head is not None or outcome.notes else b""
+    for kept in reversed(outcome.kept):
+        envelope = _ENVELOPE.pack(_FORMAT, kept.revision, due_at, kept.position, kept.touch.occurred_at, len(reach))
+        if kept.sender:
+            about = _HANDED + _HANDOVER.pack(kept.sender, kept.start, kept.handed)
+        else:
+            about = _OWN
+        records.append((kept.suffix, b"".join((envelope, reach, about, kept.raw))))
+        reach = b""  # once is enough
+    if outcome.head is not None:
+        records.append((HEAD_SUFFIX, _head_value(outcome.head, due_at, reach)))
+        reach = b""
+    for key, note in outcome.notes:
+        if note is None:
+            records.append((key, None))
+        else:
+            envelope = _ENVELOPE.pack(_FORMAT, state.revision, due_at, state.position, _NO_TIME, len(reach))
+            records.append((key, envelope + reach + pack_note(note)))
+            reach = b""
     records.extend((kept.suffix, None) for kept in outcome.dropped)
     return records
 
 
-def state_of(rules: RuleSet, records: Mapping[bytes, bytes]) -> State:
-    """The state from a prospect's records by suffix.
+def state_of(terms: Terms, records: Mapping[bytes, bytes]) -> State:
+    """The state from an actor's records by suffix.
 
     Raises:
         UnknownFormat: a record is of a format of the future.
         RulesChanged: an event was matched by other rules.
     """
+    if not records:
+        return empty(terms.rules)
+    rules = terms.rules
     revision = position = latest = -1
     reach, oldest = b"", _NEVER
+    notes: dict[bytes, Note] = {}
+    known: dict[bytes, bytes] = {}
     for suffix, value in records.items():
         form, revised, _, taken, at, size = _ENVELOPE.unpack_from(value)
         if form != _FORMAT:
@@ -75,32 +97,47 @@ def state_of(rules: RuleSet, records: Mapping[bytes, bytes]) -> State:
             latest, reach = revised, value[_ENVELOPE_SIZE : _ENVELOPE_SIZE + size]
         if taken > position:
             position = taken
-        if suffix and at < oldest:
-            oldest = at
+        if len(suffix) == EVENT_SUFFIX:
+            known[suffix] = value
+            if at < oldest:
+                oldest = at
+        elif suffix != HEAD_SUFFIX:
+            notes[suffix] = unpack_note(suffix, value[_ENVELOPE_SIZE + size :])
+    identity: Identity = notes or NOBODY
     head = _head(records[HEAD_SUFFIX]) if HEAD_SUFFIX in records else Head()
-    known = dict(records)
-    known.pop(HEAD_SUFFIX, None)
-    # What the head has folded for good but was not deleted yet must be passed over: that takes reading.
+    # An event that the head has folded for good may still be in the changelog: then the reach is not used, as before every event needs reading.
     if known and latest == revision and (head.horizon is None or head.horizon[0] < oldest):
         found = _reach(reach)
         if found is not None and found[0] == rules.fingerprint:
-            unread = Unread(known.keys(), len(known), oldest, found[1], lambda: sorted(map(_kept, known.items())))
-            return State(head, History((), unread), found[2], revision, position)
-    return restore(rules, head, map(_kept, known.items()))
+            unread = Unread(
+                known.keys(),
+                len(known),
+                oldest,
+                found[1],
+                lambda: in_order(map(_kept, known.items()), terms.opener.strongest),
+            )
+            way = way_of(identity, terms.bounds, terms.opener.clear)
+            return State(head, History((), unread), found[2], revision, position, identity, way)
+    return restore(terms, head, map(_kept, known.items()), identity, max(revision, 0), position)
 
 
 def _kept(record: tuple[bytes, bytes]) -> Kept:
     suffix, value = record
     _, revision, _, position, _, size = _ENVELOPE.unpack_from(value)
-    raw = value[_ENVELOPE_SIZE + size :]
-    return Kept(decode_touch_without_body(raw), raw, position, revision, suffix)
+    at = _ENVELOPE_SIZE + size + 1
+    if value[at - 1 : at] == _OWN:
+        raw = value[at:]
+        return Kept(decode_touch_without_body(raw), raw, position, revision, suffix)
+    sender, start, handed = _HANDOVER.unpack_from(value, at)
+    raw = value[at + _HANDOVER.size :]
+    return Kept(decode_touch_without_body(raw), raw, position, revision, suffix, sender, start, handed)
 
 
-def _reach_value(state: State, rules: RuleSet) -> bytes:
+def _reach_value(state: State, terms: Terms) -> bytes:
     last = state.history.last
     if last is None:
         return b""
-    value = marshal.dumps((rules.fingerprint, last, [tuple(progress) for progress in state.progress]), _MARSHAL)
+    value = marshal.dumps((terms.rules.fingerprint, last, [tuple(progress) for progress in state.progress]), _MARSHAL)
     return value if len(value) <= _MOST_REACH else b""
 
 
@@ -139,7 +176,8 @@ def _unknown(form: int) -> UnknownFormat:
 
 
 def _head_value(head: Head, due_at: int, reach: bytes) -> bytes:
-    document = {"as_of": head.as_of, "horizon": head.horizon, "base": head.base, "removed": head.removed}
+    document = {"as_of": head.as_of, "horizon": head.horizon, "base": head.base, "removed": head.removed,
+                "retracted": [(what, whose.hex(), at) for (what, whose), at in head.retracted]}
     envelope = _ENVELOPE.pack(_FORMAT, head.revision, due_at, head.position, 0, len(reach))
     return envelope + reach + json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
 
@@ -155,4 +193,5 @@ def _head(value: bytes) -> Head:
         horizon=None if horizon is None else (horizon[0], horizon[1], horizon[2]),
         base=tuple(Progress._make([*fields[:-1], tuple(map(tuple, fields[-1]))]) for fields in document["base"]),
         removed=tuple(((key[0], key[1], key[2]), at) for key, at in document["removed"]),
+        retracted=tuple(((what, bytes.fromhex(whose)), at) for what, whose, at in document["retracted"]),
     )

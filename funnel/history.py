@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from hashlib import blake2b
+from itertools import groupby
 from typing import NamedTuple
 
 from funnel.durations import MICROSECONDS
@@ -21,7 +22,7 @@ class Limits(NamedTuple):
 
 
 class Kept(NamedTuple):
-    """An event in a prospect's state. Sorts by the order, as its touch does."""
+    """An event in a prospect's state."""
 
     touch: Touch
     raw: bytes
@@ -32,11 +33,37 @@ class Kept(NamedTuple):
     """The prospect's revision that took it in."""
     suffix: bytes
     """What tells the event's record from the prospect's others, and its copies by: see `suffix_of`."""
+    sender: bytes = b""
+    """Who handed it over; b"" where its way started here ..."""
+    start: bytes = b""
+    """... and where it started else."""
+    handed: int = 0
+    """The sender's revision that handed it over last."""
 
 
-def suffix_of(touch: Touch) -> bytes:
-    """Eight bytes that copies of an event share and no other event of its prospect has."""
-    return blake2b(f"{len(touch[1])} {touch[1]}{touch[2]}".encode(), digest_size=8).digest()
+Strongest = Callable[[bytes], str]
+"""Canonical form of the strongest identifier of an event, from its touch: decides between events that are at the same place in
+the order otherwise, which is rare."""
+
+
+EVENT_SUFFIX = 8
+"""Bytes of what `suffix_of` gives."""
+
+
+def suffix_of(touch: Touch, sender: bytes = b"", start: bytes = b"") -> bytes:
+    """Eight bytes that copies of an event share and no other event of its prospect has, as handed over by one sender."""
+    return blake2b(sender + start + f"{len(touch[1])} {touch[1]}{touch[2]}".encode(), digest_size=EVENT_SUFFIX).digest()
+
+
+def in_order(events: Iterable[Kept], strongest: Strongest) -> list[Kept]:
+    """Events in the order."""
+    found: list[Kept] = []
+    for _, same in groupby(sorted(events, key=_order), key=_order):
+        tied = list(same)
+        if len(tied) > 1:
+            tied.sort(key=lambda kept: strongest(kept.raw))
+        found += tied
+    return found
 
 
 class Unread(NamedTuple):
@@ -98,7 +125,9 @@ class History:
         if self._unread is not None and suffix in self._unread.suffixes:
             self._read(self._unread)
         kept = self._index.get(suffix)
-        if kept is None or self._count == len(self._shared) or (self._count and kept <= self._shared[self._count - 1]):
+        if kept is None or self._count == len(self._shared):
+            return kept
+        if self._count and kept.touch[:3] <= self._shared[self._count - 1].touch[:3]:
             return kept
         return None  # a longer history has it
 
@@ -109,12 +138,14 @@ class History:
             return self._shared[self._count - 1].touch.order
         return self._unread.last if self._unread else None
 
-    def with_event(self, kept: Kept) -> History:
+    def with_event(self, kept: Kept, strongest: Strongest) -> History:
         """With one event more, which is no copy of another."""
-        last = self.last
-        if last is not None and kept.touch.order < last:
+        last, order = self.last, kept.touch[:3]
+        if last is not None and order <= last:
             events = self.events
-            at = bisect_left(events, kept)
+            at = bisect_left(events, order, key=_order)
+            while at < len(events) and events[at].touch[:3] == order and strongest(events[at].raw) < strongest(kept.raw):
+                at += 1
             return History([*events[:at], kept, *events[at:]])
         if len(self._shared) != self._count:
             return History([*self._shared[: self._count], kept], self._unread)
@@ -129,6 +160,10 @@ class History:
         """Without some of its events."""
         gone = {kept.suffix for kept in leaving}
         return History(kept for kept in self.events if kept.suffix not in gone)
+
+    def with_replaced(self, others: Mapping[bytes, Kept]) -> History:
+        """With other notes (by suffix) of events that are in it, at the same places."""
+        return History(others.get(kept.suffix, kept) for kept in self.events)
 
     def folded(self, limits: Limits) -> int:
         """How many events, from the first, are older than the history to keep: what they led to is for good.
@@ -172,3 +207,7 @@ class History:
 
 def _occurred_at(kept: Kept) -> int:
     return kept.touch.occurred_at
+
+
+def _order(kept: Kept) -> OrderKey:
+    return kept.touch[:3]

@@ -141,7 +141,19 @@ class Said(NamedTuple):
     """The statement as it came."""
 
 
-Message = Arrival | Tick | Said
+class Handed(NamedTuple):
+    """An event arrives that another identifier handed over: a `Handover`, its touch decoded."""
+
+    position: int
+    sender: bytes
+    revision: int
+    start: bytes
+    touch: Touch
+    raw: bytes
+    """The touch as it came at its start."""
+
+
+Message = Arrival | Tick | Handed | Said
 
 
 class Send(NamedTuple):

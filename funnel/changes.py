@@ -1,0 +1,168 @@
+"""What the tables have to be told: rows that are new or differ, and those that are no more (contract, section 5)."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Mapping
+
+from funnel.events import OrderKey
+from funnel.facts import AliasRow, Facts, IdentifierRow, RowKey, SharedRow, Standing, Transition
+from funnel.history import Kept
+from funnel.identity import BOOK, Identity, Member, Way, own
+from funnel.journey import Progress, expiry, fold, standing
+from funnel.reception import Reception
+from funnel.rules import RuleSet
+from funnel.state import Retracted, State, fold_all, rows_of
+
+IdentityRow = IdentifierRow | AliasRow | SharedRow
+
+
+def changed_rows(reception: Reception, way: Way) -> tuple[list[Transition], list[RowKey], tuple[Progress, ...]]:
+    """Rows that are new or differ, keys of those that are no more, and where the events lead now."""
+    before = reception.before
+    if before.way.ends and way.ends:
+        if reception.reordered and reception.first_change is not None:
+            return _refold(reception, reception.first_change)
+        return _continue(reception)
+    if not before.way.ends and not way.ends:
+        return _as_time_goes(reception)
+    rules = reception.terms.rules
+    old = rows_of(rules, before.head, before.effective, before.head.as_of)[1]
+    events = reception.history.events if way.ends else ()
+    progress, new = rows_of(rules, before.head, events, reception.as_of)
+    changed, removed = _difference(old, new)
+    return changed, removed, progress
+
+
+def _continue(reception: Reception) -> tuple[list[Transition], list[RowKey], tuple[Progress, ...]]:
+    """Where all that came sorts after all others."""
+    before, as_of = reception.before, reception.as_of
+    rows: list[Transition] = []
+    removed: list[RowKey] = []
+    reached = []
+    for one, was in zip(reception.terms.rules.funnels, before.progress, strict=True):
+        now, added = (
+            fold(one, was, reception.appended) if reception.appended_matches & one.bits else (was, [])
+        )
+        reached.append(now)
+        old_end = expiry(one, was, before.head.as_of) if before.head.as_of else None
+        new_end = expiry(one, now, as_of) if as_of else None
+        if new_end is not None:
+            added.append(new_end)
+        if old_end is None:
+            rows += added
+            continue
+        rows += [row for row in added if row != old_end]
+        if all(row.key != old_end.key for row in added):
+            removed.append(old_end.key)
+    return rows, removed, tuple(reached)
+
+
+def _as_time_goes(reception: Reception) -> tuple[list[Transition], list[RowKey], tuple[Progress, ...]]:
+    """Where nothing is folded here, before and after: what was folded for good may still expire."""
+    before = reception.before
+    if reception.as_of == before.head.as_of:
+        return [], [], before.progress
+    rules = reception.terms.rules
+    old = rows_of(rules, before.head, (), before.head.as_of)[1]
+    changed, removed = _difference(old, rows_of(rules, before.head, (), reception.as_of)[1])
+    return changed, removed, before.progress
+
+
+def _refold(
+    reception: Reception, start: OrderKey
+) -> tuple[list[Transition], list[RowKey], tuple[Progress, ...]]:
+    """Where events before the last one came or went: before `start` nothing differs."""
+    before, rules = reception.before, reception.terms.rules
+    events, old_events = reception.history.events, before.history.events
+    same = bisect_left(events, start, key=_order_of)
+    head = before.head
+    if same:
+        head = head._replace(base=fold_all(rules, head, events[:same])[0])
+    old = rows_of(rules, head, old_events[same:], before.head.as_of)[1]
+    progress, new = rows_of(rules, head, events[same:], reception.as_of)
+    changed, removed = _difference(old, new)
+    return changed, removed, progress
+
+
+def _difference(
+    old: Mapping[RowKey, Transition], new: Mapping[RowKey, Transition]
+) -> tuple[list[Transition], list[RowKey]]:
+    return [row for key, row in new.items() if old.get(key) != row], [key for key in old if key not in new]
+
+
+def changed_standings(reception: Reception, progress: tuple[Progress, ...]) -> tuple[list[Standing], list[RowKey]]:
+    """Standings that differ, and keys of those that are no more."""
+    before, as_of = reception.before, reception.as_of
+    changed: list[Standing] = []
+    removed: list[RowKey] = []
+    for one, was, now in zip(reception.terms.rules.funnels, before.progress, progress, strict=True):
+        if was is now and as_of == before.head.as_of:
+            continue
+        new = standing(one, now, as_of)
+        if new is None:
+            if was.visit:
+                removed.append((one.funnel.name, 0, 0))
+        elif new != standing(one, was, before.head.as_of):
+            changed.append(new)
+    return changed, removed
+
+
+def identity_rows(identity: Identity, way: Way) -> dict[Retracted, IdentityRow]:
+    """The rows of an identifier itself, by what they would be retracted as."""
+    kind, name = own(identity)
+    if kind == BOOK:
+        return {}
+    if way.shared:
+        return {("shared", bytes((kind,))): SharedRow(kind, way.shared)}
+    if way.turns:
+        return {("alias", to): AliasRow(to, since) for to, since in way.since}
+    members = [(kind, name)] if name else []
+    members += [(note.kind, note.name) for note in identity.values() if isinstance(note, Member)]
+    return {("identifier", bytes((kind,)) + name): IdentifierRow(kind, name) for kind, name in members}
+
+
+def facts_of(
+    revision: int,
+    transitions: list[Transition],
+    removed: list[RowKey],
+    standings: list[Standing],
+    rows: list[IdentityRow],
+    retracted: list[Retracted],
+) -> Facts | None:
+    """One message of all that; None where it is nothing. `removed` has the keys of standings, too."""
+    if not (transitions or removed or standings or rows or retracted):
+        return None
+    return Facts(
+        revision,
+        tuple(transitions),
+        tuple(key for key in removed if key[1]),
+        tuple(standings),
+        tuple(key[0] for key in removed if not key[1]),
+        tuple(row for row in rows if isinstance(row, IdentifierRow)),
+        tuple(IdentifierRow(whose[0], whose[1:]) for what, whose in retracted if what == "identifier"),
+        tuple(row for row in rows if isinstance(row, AliasRow)),
+        tuple(whose for what, whose in retracted if what == "alias"),
+        tuple(row for row in rows if isinstance(row, SharedRow)),
+        tuple(whose[0] for what, whose in retracted if what == "shared"),
+    )
+
+
+def everything(state: State, rules: RuleSet) -> Facts | None:
+    """All that an actor has to tell and that could have been lost, unchanged: rows, standings and tombstones."""
+    rows = rows_of(rules, state.head, state.effective, state.head.as_of)[1]
+    standings = (
+        standing(one, progress, state.head.as_of) for one, progress in zip(rules.funnels, state.progress, strict=True)
+    )
+    return facts_of(
+        state.revision,
+        list(rows.values()),
+        [key for key, _ in state.head.removed],
+        [one for one in standings if one is not None],
+        list(identity_rows(state.identity, state.way).values()),
+        [what for what, _ in state.head.retracted],
+    )
+
+
+def _order_of(kept: Kept) -> OrderKey:
+    return kept.touch[:3]

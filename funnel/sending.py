@@ -1,0 +1,204 @@
+"""What an actor has to tell others: events that go on, what is taken back, whom its events were seen with.
+
+What goes out follows from the states before and after and from nothing else. A receiver counts what was handed over with at least the revision
+of the sender's last `Reset`; so what still holds is handed over again before the reset takes back the rest.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from funnel.aliases import Aliases, aliases_of
+from funnel.history import Kept
+from funnel.identity import BOOK, DEVICE, HERE, Flag, Identity, Member, Told, Way, entries, own, wanted
+from funnel.messages import Alias, Handover, Membership, Reset, Send, Sighting, SignInsWanted
+from funnel.reception import EACH, FIRST, Reception, place_of, stronger_of
+from funnel.state import Retracted, State, Terms
+
+_NO_ALIASES = Aliases({}, frozenset())
+Member_ = tuple[bytes, int, bytes]
+"""Identifier, kind, sealed name."""
+
+
+class Sending(NamedTuple):
+    """What to send, and what of it would have to be said again after a crash though nothing else in the state says so."""
+
+    sends: list[Send]
+    retracted: list[Retracted]
+    invalid: frozenset[bytes] = frozenset()
+    """Keys of declarations that turned out to close a circle."""
+
+
+def changes(reception: Reception, way: Way) -> Sending:
+    """What follows from a reception for others."""
+    before = reception.before
+    if way is HERE and before.way is HERE and not reception.notes and not reception.sighted and not reception.asked:
+        return Sending([], [])
+    sends: list[Send] = []
+    retracted: list[Retracted] = []
+    _tell_sightings(reception, sends, retracted)
+    if reception.notes:
+        new = wanted(reception.identity) - wanted(before.identity)
+        sends += [Send(one, SignInsWanted(reception.me)) for one in sorted(new)]
+    _hand_on(reception, way, sends, retracted)
+    invalid = _tell_aliases(reception, sends, retracted)
+    return Sending(sends, retracted, invalid)
+
+
+def everything(me: bytes, state: State, terms: Terms) -> list[Send]:
+    """All that an actor has to tell others and that could have been lost."""
+    revision, identity, way = state.revision, state.identity, state.way
+    names = terms.opener.names_of
+    sends: list[Send] = []
+    owned = {kept.touch.order: kept for kept in state.history.events if not kept.sender and kept.touch.weaker}
+    for key, note in identity.items():
+        weaker = key[1:17]
+        if isinstance(note, Told) and note in owned:
+            kept = owned[note]
+            kind = next(kind for kind, one in entries(kept.touch.weaker) if one == weaker)
+            sends.append(_sighting(me, identity, revision, kind, weaker, FIRST + key[17:], kept, names(kept.raw)))
+        elif isinstance(note, Flag) and key[:1] == b"q":
+            sends += _each(me, identity, revision, weaker, owned.values())
+    for what, whose in (pair for pair, _ in state.head.retracted):
+        if what == "sighting":
+            sends.append(_taken_back(me, identity, revision, whose[0], whose[1:17], whose[17:]))
+        elif what == "alias-of":
+            sends.append(Send(whose, Alias(revision, b"", 0)))
+    sends += [Send(one, SignInsWanted(me)) for one in sorted(wanted(identity))]
+    events = _routed(state.history.events, way)
+    members = set(_members(me, identity)) if way.now else set()
+    after = _after(state)
+    targets = {whose for (what, whose), _ in state.head.retracted if what == "reset"} | events.keys()
+    for to in sorted(targets | ({way.now} if members else set())):
+        sends += [_handover(me, to, revision, kept) for kept in events[to].values()]
+        if to == way.now:
+            sends += [_membership(me, to, revision, member) for member in sorted(members)]
+        sends.append(Send(to, Reset(me, revision, *after)))
+    if own(identity).kind == BOOK:
+        stands_for = aliases_of(identity, terms.opener.clear).stands_for
+        sends += [Send(one, Alias(revision, to, since)) for one, (to, since) in stands_for.items()]
+    return sends
+
+
+def said_again(sends: Iterable[Send]) -> set[Retracted]:
+    """What these sends say that may have been taken back before."""
+    found: set[Retracted] = set()
+    for to, statement in sends:
+        if isinstance(statement, Sighting) and statement.stronger:
+            found.add(("sighting", bytes((statement.kind,)) + to + statement.slot))
+        elif isinstance(statement, Alias) and statement.stands_for:
+            found.add(("alias-of", to))
+    return found
+
+
+def _tell_sightings(reception: Reception, sends: list[Send], retracted: list[Retracted]) -> None:
+    me, identity, revision = reception.me, reception.identity, reception.revision
+    names = reception.terms.opener.names_of
+    for (weaker, slot), (kind, kept) in reception.sighted.items():
+        if kept is None:
+            sends.append(_taken_back(me, identity, revision, kind, weaker, slot))
+            retracted.append(("sighting", bytes((kind,)) + weaker + slot))
+        else:
+            named = names(kept.raw) if slot[:1] == FIRST else ()
+            sends.append(_sighting(me, identity, revision, kind, weaker, slot, kept, named))
+    for device in sorted(reception.asked):
+        sends += _each(me, identity, revision, device, reception.history.events)
+
+
+def _each(me: bytes, identity: Identity, revision: int, device: bytes, events: Iterable[Kept]) -> list[Send]:
+    """Every sign-in on a device."""
+    return [
+        _sighting(me, identity, revision, DEVICE, device, EACH + kept.suffix, kept, ())
+        for kept in events
+        if not kept.sender and any(one == device for _, one in entries(kept.touch.weaker))
+    ]
+
+
+def _sighting(
+    me: bytes, identity: Identity, revision: int, kind: int, weaker: bytes, slot: bytes, kept: Kept, names: tuple[bytes, ...]
+) -> Send:
+    name = names[place_of(kept.touch, weaker)] if names else b""
+    stronger = stronger_of(me, kept.touch, weaker)
+    return Send(weaker, Sighting(kind, me, slot, revision, name, own(identity).name, *kept.touch.order, stronger))
+
+
+def _taken_back(me: bytes, identity: Identity, revision: int, kind: int, weaker: bytes, slot: bytes) -> Send:
+    return Send(weaker, Sighting(kind, me, slot, revision, b"", own(identity).name, 0, "", "", b""))
+
+
+def _hand_on(reception: Reception, way: Way, sends: list[Send], retracted: list[Retracted]) -> None:
+    me, before, revision = reception.me, reception.before, reception.revision
+    members_changed = any(key[:1] in {b"m", b"k"} for key in reception.notes)
+    if way == before.way and not reception.left and not members_changed:
+        for kept in reception.new.values():
+            if kept.touch.matches and (to := way.at(kept.touch.occurred_at)):
+                sends.append(_handover(me, to, revision, kept))
+        return
+    if not way.turns and not before.way.turns:
+        return
+    old, new = _routed(before.history.events, before.way), _routed(reception.history.events, way)
+    old_members = set(_members(me, before.identity)) if before.way.now else set()
+    new_members = set(_members(me, reception.identity)) if way.now else set()
+    after = _after(before)
+    for to in sorted(old.keys() | new.keys() | ({before.way.now, way.now} - {b""})):
+        was, now = old.get(to, {}), new.get(to, {})
+        members_were = old_members if to == before.way.now else set()
+        members_are = new_members if to == way.now else set()
+        leaves = was.keys() - now.keys() or members_were - members_are
+        for suffix, kept in now.items():
+            if leaves or suffix in reception.new or suffix not in was:
+                sends.append(_handover(me, to, revision, kept))
+        for member in sorted(members_are if leaves else members_are - members_were):
+            sends.append(_membership(me, to, revision, member))
+        if leaves:
+            sends.append(Send(to, Reset(me, revision, *after)))
+            retracted.append(("reset", to))
+
+
+def _routed(events: Iterable[Kept], way: Way) -> defaultdict[bytes, dict[bytes, Kept]]:
+    """To whom events go that some funnel cares for."""
+    found: defaultdict[bytes, dict[bytes, Kept]] = defaultdict(dict)
+    if way.turns and not way.shared:
+        for kept in events:
+            if kept.touch.matches:
+                found[way.at(kept.touch.occurred_at)][kept.suffix] = kept
+    return found
+
+
+def _handover(me: bytes, to: bytes, revision: int, kept: Kept) -> Send:
+    return Send(to, Handover(me, revision, kept.start or me, kept.raw))
+
+
+def _members(me: bytes, identity: Identity) -> list[Member_]:
+    """The identifiers that go where this one goes, itself among them."""
+    kind, name = own(identity)
+    found = [(me, kind, name)] if name else []
+    found += [(key[17:], note.kind, note.name) for key, note in identity.items() if isinstance(note, Member)]
+    return found
+
+
+def _membership(me: bytes, to: bytes, revision: int, member: Member_) -> Send:
+    return Send(to, Membership(me, revision, *member))
+
+
+def _after(state: State) -> tuple[int, str, str]:
+    """What of the handed-over events stays where it is."""
+    return state.head.horizon or (-1, "", "")
+
+
+def _tell_aliases(reception: Reception, sends: list[Send], retracted: list[Retracted]) -> frozenset[bytes]:
+    if own(reception.identity).kind != BOOK or not reception.notes:
+        return frozenset()
+    clear = reception.terms.opener.clear
+    before = reception.before.identity
+    old = aliases_of(before, clear) if before else _NO_ALIASES
+    new = aliases_of(reception.identity, clear)
+    for one, (to, since) in new.stands_for.items():
+        if old.stands_for.get(one) != (to, since):
+            sends.append(Send(one, Alias(reception.revision, to, since)))
+    for one in old.stands_for.keys() - new.stands_for.keys():
+        sends.append(Send(one, Alias(reception.revision, b"", 0)))
+        retracted.append(("alias-of", one))
+    return new.invalid - old.invalid
