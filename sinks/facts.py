@@ -79,7 +79,7 @@ class FactsCollector:
                 "them is broken or of a newer release. The sink stops rather than lose facts: run the newest release, or skip the record by moving "
                 "the sink's group one offset on"
             ) from error
-        revision, transitions, removed, standings, removed_standings = facts
+        revision, transitions, removed, standings, removed_standings, *_ = facts
         if transitions:
             self._transitions.add(prospect, revision, transitions, 0)
         if standings:
