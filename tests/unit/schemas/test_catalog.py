@@ -46,12 +46,13 @@ _FINGERPRINTS = {
     ("reset", 1): (13, "56f459d347c8466bffd2d0912d72521c41c986bfcdf3bcf0312d4c1d336782e7"),
     ("declaration", 1): (14, "1b0b14a11d0a8dd0e7a5b978733a4dcdd36b94df8a7c415b883d2c293e7f280e"),
     ("alias", 1): (15, "bd3d12bd1053b478c174de05c339b1f888aac3002de6eb01bfae80e6a2056582"),
+    ("identity-declarations", 1): (16, "652c57fa51ac7131816edf4286f9ec07b5b486d9059e8cef0526a41fa8376101"),
 }
 """SHA-256 of the parsing canonical form. A change here is a change of a schema that others hold data of:
 add a version instead (`v2.avsc`, an id in `ids.json`, examples)."""
 
 
-@pytest.mark.parametrize("channel", SUBJECT_OF_CHANNEL)
+@pytest.mark.parametrize("channel", _OWN)
 def test_fields_are_the_contracts(channel: str) -> None:
     """Section 1 of the contract: names, order, types, and null where it says so."""
     schema = current(SUBJECT_OF_CHANNEL[channel]).schema
@@ -70,6 +71,22 @@ def test_fields_are_the_contracts(channel: str) -> None:
             inner = {"amount": Primitive("bytes", "decimal", 18, 2), "duration_seconds": Primitive("int")}
             assert field.type == Union((Primitive("null"), inner.get(field.name, Primitive("string"))))
             assert field.default is None
+
+
+def test_declarations_are_the_contracts() -> None:
+    """Section 4, 5 of the contract: a declaration has these fields, and all of them."""
+    schema = current(SUBJECT_OF_CHANNEL["declaration"]).schema
+    assert schema.name == "journey.events.v1.IdentityDeclaration"
+    assert [field.name for field in schema.fields] == [
+        "event_id",
+        "source",
+        "occurred_at",
+        "type",
+        "weaker",
+        "stronger",
+    ]
+    assert not any(field.has_default for field in schema.fields)
+    assert set(SUBJECT_OF_CHANNEL) == {*_OWN, "declaration"}
 
 
 def test_own_schemas_have_the_fields_of_our_values() -> None:
