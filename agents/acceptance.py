@@ -13,7 +13,6 @@ from typing import Any, Literal, NamedTuple
 import orjson
 import phonenumbers
 
-from agents.sealing import Sealer
 from funnel.durations import MICROSECONDS
 from funnel.events import Event, Touch
 from funnel.identifiers import ParsePhone, identify, prospect_id
@@ -21,6 +20,7 @@ from funnel.rules import RuleSet
 from schemas.codec import EventCodec
 from schemas.errors import Undecodable
 from schemas.messages import decode_touch, encode_touch
+from schemas.sealing import Sealer
 
 Reason = Literal["undecodable", "no_identifier", "invalid_time", "too_late", "too_large"]
 """Why an event is a dead letter (contract, section 1)."""

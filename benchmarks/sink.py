@@ -16,6 +16,7 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 from clickhouse_driver import Client
 
+from benchmarks.events import ID_KEY
 from funnel.facts import Facts, Standing, Transition
 from journey.local_broker import EmbeddedBroker
 from journey.local_clickhouse import EmbeddedClickHouse
@@ -24,6 +25,7 @@ from sinks.batch import Batch
 from sinks.clickhouse import Writer
 from sinks.config import ClickHouseConfig, SinkConfig
 from sinks.facts import FactsCollector
+from sinks.identifiers import Opener
 from sinks.migrations import migrate
 from sinks.process import Sink, tune
 
@@ -60,7 +62,7 @@ def decode_and_insert(values: list[bytes], address: ClickHouseConfig, batch_rows
         SimpleNamespace(topic=TOPIC, partition=0, offset=n, key=b"", value=value) for n, value in enumerate(values)
     ]
     writer = Writer(address)
-    batch = Batch({TOPIC: FactsCollector()}, batch_rows, 2**30, 1e9)
+    batch = Batch({TOPIC: FactsCollector(Opener(ID_KEY, "clear"))}, batch_rows, 2**30, 1e9)
     inserting = 0.0
     started, cpu = time.perf_counter(), time.process_time()
     for record in records:
@@ -91,6 +93,7 @@ async def whole_process(values: list[bytes], brokers: str, address: ClickHouseCo
     config = SinkConfig(
         brokers,
         address,
+        ID_KEY,
         facts_topic=topic,
         dead_letters_topic=f"dead-{number}",
         group=f"sink-{number}",

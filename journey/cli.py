@@ -161,8 +161,36 @@ def explain(
         funnels = {one.name: one for one in load(settings.funnels)[0]}
         with connected(settings) as reader:
             for known in explain_it(reader, prospect, settings):
-                screen.out.print(Text(f"{known.candidate.meaning} is prospect {known.candidate.prospect}\n"))
-                screen.out.print(story(known.candidate.prospect, known.steps, known.standings, funnels))
+                own = known.candidate.prospect
+                moved = f", which belongs to prospect {known.prospect} now" if known.way else ""
+                screen.out.print(Text(f"{known.candidate.meaning} is prospect {own}{moved}\n"))
+                screen.out.print(story(known.prospect, known.steps, known.standings, funnels))
+
+
+@app.command()
+def who(
+    identifier: Annotated[
+        str,
+        typer.Argument(
+            metavar="IDENTIFIER",
+            help="kind:value (kinds: user_id, email, phone, anonymous_id), a bare value, or a prospect's id.",
+        ),
+    ],
+    at: Annotated[
+        str | None, typer.Option("--at", metavar="TIME", help="Whose a device was then: ISO-8601 with an offset.")
+    ] = None,
+    data_dir: DataDirOption = None,
+) -> None:
+    """To whom an identifier belongs, and which ids and identifiers that prospect has."""
+    from journey.clickhouse import connected
+    from journey.reading import readable
+    from journey.who import lines_of, time_of
+    from journey.who import who as ask
+
+    time = time_of(at) if at is not None else None
+    with readable(load_settings(data_dir=data_dir)) as settings, connected(settings) as reader:
+        for line in lines_of(ask(reader, identifier, settings, time), time):
+            typer.echo(line)
 
 
 @app.command()

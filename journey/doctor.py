@@ -76,7 +76,7 @@ def _config(settings: Settings) -> Iterator[Finding]:
                 "fail",
                 "id key",
                 "JOURNEY_ID_KEY is not set",
-                "workers need it: set a secret of at least 16 characters, and never change it",
+                "workers and sinks need it: set a secret of at least 16 characters, and never change it",
             )
     else:
         yield Finding("ok", "kafka", "the embedded broker")

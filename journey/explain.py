@@ -10,6 +10,7 @@ from agents.acceptance import phone_parser
 from funnel.identifiers import KINDS, Identifier, identify, prospect_id
 from journey.data_dir import DataDir
 from journey.errors import JourneyError
+from journey.identity import Alias, way_from
 from journey.settings import Settings
 from journey.story import Step, standings_of, steps_of
 
@@ -30,6 +31,13 @@ class Known(NamedTuple):
     candidate: Candidate
     steps: list[Step]
     standings: list[tuple[Any, ...]]
+    way: list[Alias]
+    """From the candidate's own id to the prospect that it belongs to now; empty where it is that prospect."""
+
+    @property
+    def prospect(self) -> UUID:
+        """The prospect that this is known of."""
+        return self.way[-1].new_id if self.way else self.candidate.prospect
 
 
 def candidates(text: str, settings: Settings) -> list[Candidate]:
@@ -42,14 +50,9 @@ def candidates(text: str, settings: Settings) -> list[Candidate]:
     with suppress(ValueError):
         found.append(Candidate("prospect id", UUID(text.strip())))
     identifiers = _identifiers(text, settings.phone_region)
-    key = settings.id_key.get_secret_value() or _key_of_directory(settings)
-    if key:
-        found += [Candidate(one.canonical, UUID(bytes=prospect_id(key.encode(), one.canonical))) for one in identifiers]
-    elif not found:
-        raise JourneyError(
-            "JOURNEY_ID_KEY is not set; without it an identifier can't be found",
-            hint="set it, or give the prospect's id",
-        )
+    if _key(settings) or not found:
+        key = key_of(settings)
+        found += [candidate_of(one, key) for one in identifiers]
     if not found:
         raise JourneyError(
             "expected a prospect id, kind:value (kinds: "
@@ -59,24 +62,44 @@ def candidates(text: str, settings: Settings) -> list[Candidate]:
     return found
 
 
+def candidate_of(identifier: Identifier, key: bytes) -> Candidate:
+    """The prospect that an identifier alone makes."""
+    return Candidate(identifier.canonical, UUID(bytes=prospect_id(key, identifier.canonical)))
+
+
+def key_of(settings: Settings) -> bytes:
+    """The id key: the one that is set, else the data directory's.
+
+    Raises:
+        JourneyError: there is neither.
+    """
+    if key := _key(settings):
+        return key.encode()
+    raise JourneyError(
+        "JOURNEY_ID_KEY is not set; without it an identifier can't be found",
+        hint="set it, or give the prospect's id",
+    )
+
+
 def explain(reader: Any, text: str, settings: Settings) -> list[Known]:
-    """What is known of those that the text can mean.
+    """What is known of those that the text can mean, each as the prospect that it belongs to now.
 
     Raises:
         JourneyError: nothing is.
     """
     tried = candidates(text, settings)
-    known = [
-        Known(candidate, steps, standings)
-        for candidate in tried
-        for steps, standings in [(steps_of(reader, candidate.prospect), standings_of(reader, candidate.prospect))]
-        if steps or standings
-    ]
+    known = []
+    for candidate in tried:
+        way = way_from(reader, candidate.prospect)
+        prospect = way[-1].new_id if way else candidate.prospect
+        steps, standings = steps_of(reader, prospect), standings_of(reader, prospect)
+        if steps or standings:
+            known.append(Known(candidate, steps, standings, way))
     if not known:
         raise JourneyError(
             "nothing moved such a prospect; tried "
             + ", ".join(f"{one.meaning.partition(':')[0]} → {one.prospect}" for one in tried),
-            hint="is it the strongest identifier of its events (user_id > email > phone > anonymous_id), and the id key the one they came in with?",
+            hint="is the id key the one that its events came in with? `journey who` says to whom an identifier belongs, and whether it is shared",
         )
     return known
 
@@ -90,6 +113,6 @@ def _identifiers(text: str, phone_region: str) -> list[Identifier]:
     return [found for kind in _GUESS_ORDER for found in identify({kind: text}, parse_phone)]
 
 
-def _key_of_directory(settings: Settings) -> str:
+def _key(settings: Settings) -> str:
     data = DataDir(settings.data_dir)
-    return data.id_key() if data.has_id_key else ""
+    return settings.id_key.get_secret_value() or (data.id_key() if data.has_id_key else "")

@@ -300,7 +300,9 @@ def _shown(name: str) -> str:
 
 
 def _key(event: Event) -> bytes:
-    """What keeps the events of one person in order in their topic: the strongest identifier as it came."""
+    """What keeps the events of one person in order in their topic: the strongest identifier as it came, or the weaker one that is declared."""
+    if event["channel"] == "declaration":
+        return str(event["weaker"]).encode()
     for kind in _IDENTIFIERS:
         if event[kind]:
             return str(event[kind]).encode()

@@ -89,6 +89,9 @@ class Settings(BaseSettings):
     id_key: SecretStr = Field(
         SecretStr(""), description="the secret that prospect ids are made with; the embedded stack makes its own"
     )
+    pii: Literal["clear", "hash"] = Field(
+        "clear", description="how the table prospect_identifiers has identifiers: clear, or hash (keyed)"
+    )
     app_id: str = Field("journey", pattern=r"^[a-zA-Z0-9._-]{1,100}$", description="prefix of our groups and changelog")
     topic_prefix: str = Field("", pattern=r"^[a-zA-Z0-9._-]{0,100}$", description="put before every topic's name")
     funnels: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_list)] = Field(

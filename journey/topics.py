@@ -11,9 +11,10 @@ from kafka.errors import KafkaError, TopicAlreadyExistsError
 from funnel.durations import parse_duration
 from journey.errors import JourneyError
 from journey.settings import Settings
+from schemas.catalog import SUBJECT_OF_CHANNEL
 
-INPUT_TOPICS: Mapping[str, str] = {"web": "web-events", "email": "email-events", "call": "sales-call-events"}
-"""The input topic of each channel."""
+INPUT_TOPICS: Mapping[str, str] = SUBJECT_OF_CHANNEL
+"""The input topic of each channel: named as the subject of its schema."""
 TOUCHES = "touches"
 FACTS = "facts"
 CHANGELOG = "journey-prospects-changelog"

@@ -98,6 +98,8 @@ def sink_config(settings: Settings) -> SinkConfig:
             password=address.password,
             secure=address.secure,
         ),
+        id_key=id_key_of(settings),
+        personal_data=settings.pii,
         kafka_options=security_of(settings).client_options(),
         facts_topic=topic_name(settings, FACTS),
         dead_letters_topic=topic_name(settings, DEAD_LETTERS),

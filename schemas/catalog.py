@@ -14,9 +14,14 @@ from schemas.errors import RefusedSchema
 from schemas.model import Record, parse
 
 SUBJECT_OF_CHANNEL: Mapping[str, str] = MappingProxyType(
-    {"web": "web-events", "email": "email-events", "call": "sales-call-events"}
+    {
+        "web": "web-events",
+        "email": "email-events",
+        "call": "sales-call-events",
+        "declaration": "identity-declarations",
+    }
 )
-"""Which subject's schemas the events of a channel are written with."""
+"""Which subject's schemas the events of a channel are written with; declarations count as a channel of their own."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -323,6 +323,8 @@ def _default(field: Field, place: str) -> str:
     if not field.has_default:
         raise IncompatibleSchema(f"{place}{field.name}: not in the writer's schema, and the reader has no default")
     type_ = field.type.branches[0] if isinstance(field.type, Union) else field.type
+    if isinstance(type_, Primitive) and (type_.kind, type_.logical) == ("bytes", ""):
+        return repr(field.default.encode("latin-1"))  # Avro writes each byte as the character of its number
     if isinstance(type_, (Record, Fixed)) or (isinstance(type_, Primitive) and type_.kind == "bytes"):
         raise IncompatibleSchema(f"{place}{field.name}: defaults of this type are not supported")
     return repr(field.default)

@@ -1,4 +1,4 @@
-"""What goes over our own topics: touches and ticks on `touches`, facts on `facts`.
+"""What goes over our own topics: touches, ticks and statements on `touches`, facts on `facts`.
 
 Framed as the events are, with the ids fixed in `schemas/avsc/ids.json`: only our own processes write
 here, so no registry is asked. Every function here runs once an event; `benchmarks` has their cost.
@@ -12,14 +12,37 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from funnel.events import Touch
-from funnel.facts import Facts, Standing, Transition
+from funnel.facts import AliasRow, Facts, IdentifierRow, SharedRow, Standing, Transition
+from funnel.messages import Alias, Declaration, Handover, Membership, Reset, Sighting, SignInsWanted, Statement
 from schemas.catalog import catalog, current
 from schemas.decoding import compile_decoder, project
 from schemas.encoding import compile_encoder
 from schemas.errors import Undecodable
 from schemas.framing import HEADER, header
 
-Kind = Literal["touch", "tick", "facts"]
+Kind = Literal[
+    "touch",
+    "tick",
+    "facts",
+    "sighting",
+    "sign-ins-wanted",
+    "handover",
+    "membership",
+    "reset",
+    "declaration",
+    "alias",
+]
+
+_STATEMENTS: tuple[tuple[Kind, type[Any]], ...] = (
+    ("sighting", Sighting),
+    ("sign-ins-wanted", SignInsWanted),
+    ("handover", Handover),
+    ("membership", Membership),
+    ("reset", Reset),
+    ("declaration", Declaration),
+    ("alias", Alias),
+)
+_STATEMENT_NAMES = {current(subject).schema.name: kind for subject, kind in _STATEMENTS}
 
 _MATCHES = "from_bytes(%s, 'little')"
 _RULES = "from_bytes(%s, 'little', signed=True)"
@@ -47,7 +70,10 @@ _CONSTRUCT: dict[str, Callable[[Mapping[str, str]], str]] = {
     "journey.facts.v1.Transition": _tuple_of(Transition, "Transition"),
     "journey.facts.v1.Standing": _tuple_of(Standing, "Standing"),
     "journey.facts.v1.RemovedTransition": lambda values: "({funnel}, {visit}, {step})".format(**values),
-}
+    "journey.facts.v1.Identifier": _tuple_of(IdentifierRow, "IdentifierRow"),
+    "journey.facts.v1.Alias": _tuple_of(AliasRow, "AliasRow"),
+    "journey.facts.v1.Shared": _tuple_of(SharedRow, "SharedRow"),
+} | {name: _tuple_of(kind, kind.__name__) for name, kind in _STATEMENT_NAMES.items()}
 _NAMES: dict[str, Any] = {
     "new": tuple.__new__,
     "from_bytes": int.from_bytes,
@@ -55,7 +81,10 @@ _NAMES: dict[str, Any] = {
     "Transition": Transition,
     "Standing": Standing,
     "Facts": Facts,
-}
+    "IdentifierRow": IdentifierRow,
+    "AliasRow": AliasRow,
+    "SharedRow": SharedRow,
+} | {kind.__name__: kind for _, kind in _STATEMENTS}
 _UNPACK = {
     "journey.touch.v1.Touch": ", ".join(Touch._fields),
     "journey.tick.v1.Tick": "now",
@@ -63,7 +92,11 @@ _UNPACK = {
     "journey.facts.v1.Transition": ", ".join(Transition._fields),
     "journey.facts.v1.Standing": ", ".join(Standing._fields),
     "journey.facts.v1.RemovedTransition": "funnel, visit, step",
-}
+    "journey.facts.v1.Identifier": ", ".join(IdentifierRow._fields),
+    "journey.facts.v1.Alias": ", ".join(AliasRow._fields),
+    "journey.facts.v1.Shared": ", ".join(SharedRow._fields),
+    # The comma makes one field a tuple of it, too.
+} | {name: f"{', '.join(kind._fields)}," for name, kind in _STATEMENT_NAMES.items()}
 _CONVERT = {
     "matches": "matches.to_bytes((matches.bit_length() + 7) // 8, 'little')",
     "rules": "rules.to_bytes(8, 'little', signed=True)",
@@ -89,7 +122,10 @@ _TOUCHES = _decoders("touch")
 _TOUCHES_WITHOUT_BODY = _decoders("touch", frozenset({"body"}))
 _TICKS = _decoders("tick")
 _FACTS = _decoders("facts")
-_SUBJECTS: tuple[Kind, ...] = ("touch", "tick", "facts")
+_MESSAGES: dict[bytes, Callable[[bytes], Any]] = _TOUCHES_WITHOUT_BODY | _TICKS
+for _subject, _ in _STATEMENTS:
+    _MESSAGES |= _decoders(_subject)
+_SUBJECTS: tuple[Kind, ...] = ("touch", "tick", "facts", *(subject for subject, _ in _STATEMENTS))
 _KINDS: dict[bytes, Kind] = {
     header(version.schema_id): subject for subject in _SUBJECTS for version in catalog()[subject]
 }
@@ -100,6 +136,18 @@ encode_touch: Callable[[Touch], bytes] = _encoder("touch")
 
 encode_tick: Callable[[int], bytes] = _encoder("tick")
 """A tick as a message: the time, microseconds since the epoch, UTC."""
+
+_STATEMENT_ENCODERS: dict[type[Any], Callable[[Any], bytes]] = {
+    kind: _encoder(subject) for subject, kind in _STATEMENTS
+}
+
+encode_handover: Callable[[Handover], bytes] = _STATEMENT_ENCODERS[Handover]
+"""As `encode_statement`, for the one kind there is of once an event."""
+
+
+def encode_statement(statement: Statement) -> bytes:
+    """A statement as a message. Raises ValueError where an id has not 16 bytes, or as `encode_touch`."""
+    return _STATEMENT_ENCODERS[type(statement)](statement)
 
 
 def encode_facts(prospect_id: bytes, facts: Facts) -> bytes:
@@ -152,10 +200,13 @@ def decode_facts(data: bytes) -> tuple[bytes, Facts]:
     return facts
 
 
-def decode_message(data: bytes) -> Touch | int:
-    """What the topic `touches` carries: a touch (without its body), or a tick's time."""
-    decode = _TOUCHES_WITHOUT_BODY.get(data[:HEADER]) or _TICKS.get(data[:HEADER])
+def decode_message(data: bytes) -> Touch | int | Statement:
+    """What the topic `touches` carries: a touch (without its body), a tick's time, or a statement.
+
+    The touch within a Handover is a message of its own, to the letter: `decode_touch_without_body` reads it.
+    """
+    decode = _MESSAGES.get(data[:HEADER])
     if decode is None:
-        raise Undecodable("not framed as a touch or a tick")
-    message: Touch | int = decode(data)
+        raise Undecodable("not framed as a touch, a tick or a statement")
+    message: Touch | int | Statement = decode(data)
     return message

@@ -39,6 +39,7 @@ class _Plan(NamedTuple):
     """Those that may be null."""
     ints: tuple[str, ...]
     has_amount: bool
+    has_properties: bool
 
 
 def _plan(channel: str) -> _Plan:
@@ -50,6 +51,7 @@ def _plan(channel: str) -> _Plan:
         tuple(name for name, type_ in optional.items() if type_ == Primitive("string")),
         tuple(name for name, type_ in optional.items() if type_ == Primitive("int")),
         "amount" in optional,
+        any(field.name == "properties" for field in fields),
     )
 
 
@@ -87,7 +89,8 @@ def parse_line(line: bytes) -> Event:
         value = event[name]
         if value is not None and (type(value) is not int or not _MIN_INT <= value <= _MAX_INT):
             raise Undecodable(f"{name}: expected a whole number of at most 32 bits, or null")
-    event["properties"] = _properties(event["properties"])
+    if plan.has_properties:
+        event["properties"] = _properties(event["properties"])
     occurred_at, amount = event["occurred_at"], event["amount"] if plan.has_amount else None
     if type(occurred_at) is float or type(amount) is float:
         # A float has lost digits that rounding and thresholds need: read the numbers again, exactly.
@@ -104,7 +107,8 @@ def _drop_unknown(event: Event, plan: _Plan) -> None:
     for name in [name for name in event if name not in plan.empty]:
         if event.pop(name) is not None:
             shown = json.dumps(name[:_SHOWN])[1:-1]  # escapes what would not stay on one line
-            raise Undecodable(f"{shown}: not a field of {event['channel']} events; put it under properties")
+            where = "; put it under properties" if plan.has_properties else ""
+            raise Undecodable(f"{shown}: not a field of {event['channel']} events{where}")
 
 
 def _properties(value: Any) -> dict[str, str]:

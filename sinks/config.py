@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from sinks.identifiers import PersonalData
+
 MIB = 2**20
 
 
@@ -31,6 +33,10 @@ class SinkConfig:
     brokers: str
     """host:port, several separated by commas."""
     clickhouse: ClickHouseConfig
+    id_key: bytes = field(repr=False)
+    """JOURNEY_ID_KEY, which opens identifiers."""
+    personal_data: PersonalData = "clear"
+    """How identifiers are written."""
     kafka_options: Mapping[str, object] = field(default_factory=dict, repr=False)
     """What any aiokafka client needs beside the brokers: security_protocol, ssl_context, sasl_*."""
     facts_topic: str = "facts"

@@ -1,4 +1,4 @@
-"""Topic `facts` to `stage_transitions` and `prospects`.
+"""Topic `facts` to the tables of prospects and of their identifiers.
 
 Rows are kept as the tuples they are decoded to and turned into columns at once, in C: building columns value by value costs more than all else here.
 """
@@ -10,13 +10,15 @@ from itertools import repeat
 from typing import Any
 from uuid import UUID
 
-from funnel.facts import Standing, Transition
+from funnel.facts import AliasRow, Facts, SharedRow, Standing, Transition
+from funnel.identifiers import KINDS
 from schemas.errors import Undecodable
 from schemas.messages import decode_facts
+from schemas.sealing import WrongKey
 from sinks.base import Insert, Record
 from sinks.errors import PoisonRecordError
+from sinks.identifiers import Opener
 
-_KEY_AND_REVISION = ("prospect_id", "revision", "is_deleted")
 _AMOUNT = Transition._fields.index("amount")
 
 
@@ -31,8 +33,9 @@ def _removed_standing(funnel: str) -> Standing:
 class _Rows:
     """Rows of one table, and beside each its prospect, revision and whether it is deleted."""
 
-    def __init__(self, table: str, fields: tuple[str, ...]) -> None:
-        self._table, self._names = table, (*fields, *_KEY_AND_REVISION)
+    def __init__(self, table: str, fields: tuple[str, ...], prospect: str = "prospect_id") -> None:
+        """`prospect` is what the table calls the column of the id whose facts these are."""
+        self._table, self._names = table, (*fields, prospect, "revision", "is_deleted")
         self._clear()
 
     def _clear(self) -> None:
@@ -60,9 +63,14 @@ class _Rows:
 class FactsCollector:
     """Collects facts. See `sinks.base.Collector`."""
 
-    def __init__(self) -> None:
+    def __init__(self, opener: Opener) -> None:
+        """Args: opener: of the identifiers that come sealed."""
+        self._opener = opener
         self._transitions = _Rows("stage_transitions", Transition._fields)
         self._standings = _Rows("prospects", Standing._fields)
+        self._identifiers = _Rows("prospect_identifiers", ("kind", "value"))
+        self._aliases = _Rows("prospect_aliases", AliasRow._fields, "old_id")
+        self._shared = _Rows("shared_identifiers", SharedRow._fields, "identifier")
 
     def add(self, record: Record) -> int:
         """Take one message of the topic, and tell how many rows it makes.
@@ -79,7 +87,14 @@ class FactsCollector:
                 "them is broken or of a newer release. The sink stops rather than lose facts: run the newest release, or skip the record by moving "
                 "the sink's group one offset on"
             ) from error
-        revision, transitions, removed, standings, removed_standings = facts
+        (
+            revision, transitions, removed, standings, removed_standings, identifiers, removed_identifiers, aliases,
+            removed_aliases, shared, removed_shared,
+        ) = facts  # fmt: skip
+        rows = len(transitions) + len(standings) + len(removed) + len(removed_standings)
+        # Most messages say nothing of identity; of those that do, names are opened before anything is taken.
+        if identifiers or removed_identifiers or aliases or removed_aliases or shared or removed_shared:
+            rows += self._add_identity(record, prospect, facts)
         if transitions:
             self._transitions.add(prospect, revision, transitions, 0)
         if standings:
@@ -88,17 +103,41 @@ class FactsCollector:
             self._transitions.add(prospect, revision, [_removed_transition(*key) for key in removed], 1)
         if removed_standings:
             self._standings.add(prospect, revision, [_removed_standing(funnel) for funnel in removed_standings], 1)
-        return len(transitions) + len(standings) + len(removed) + len(removed_standings)
+        return rows
+
+    def _add_identity(self, record: Record, prospect: UUID, facts: Facts) -> int:
+        open_ = self._opener.open
+        try:
+            identifiers = [open_(row) for row in facts.identifiers]
+            removed_identifiers = [open_(row) for row in facts.removed_identifiers]
+            shared = [(KINDS[row.kind], row.seen_with) for row in facts.shared]
+            removed_shared = [(KINDS[kind], 0) for kind in facts.removed_shared]
+        except (WrongKey, ValueError, IndexError) as error:
+            raise PoisonRecordError(
+                f"{record.topic}[{record.partition}] offset {record.offset}: an identifier in these facts can't be read ({error}). The sink stops "
+                "rather than lose it: give it the JOURNEY_ID_KEY of the workers"
+            ) from None
+        aliases = [(UUID(bytes=alias.new_id), alias.since) for alias in facts.aliases]
+        removed_aliases = [(UUID(bytes=new_id), 0) for new_id in facts.removed_aliases]
+        rows = 0
+        for table, present, removed in (
+            (self._identifiers, identifiers, removed_identifiers),
+            (self._aliases, aliases, removed_aliases),
+            (self._shared, shared, removed_shared),
+        ):
+            table.add(prospect, facts.revision, present, 0)
+            table.add(prospect, facts.revision, removed, 1)
+            rows += len(present) + len(removed)
+        return rows
 
     def take(self) -> list[Insert]:
         """What was collected, as inserts; it is empty afterwards."""
-        inserts = []
+        inserts: list[Insert] = []
         if transitions := self._transitions.take():
             # clickhouse-driver takes a whole number for whole units, so hundredths go as decimals; 0 is 0 either way.
             transitions.columns[_AMOUNT] = [
                 Decimal(amount).scaleb(-2) if amount else 0 for amount in transitions.columns[_AMOUNT]
             ]
             inserts.append(transitions)
-        if standings := self._standings.take():
-            inserts.append(standings)
-        return inserts
+        others = (table.take() for table in (self._standings, self._identifiers, self._aliases, self._shared))
+        return inserts + [insert for insert in others if insert]

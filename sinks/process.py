@@ -31,6 +31,7 @@ from sinks.config import SinkConfig
 from sinks.dead_letters import DeadLettersCollector
 from sinks.errors import PoisonRecordError, SinkError
 from sinks.facts import FactsCollector
+from sinks.identifiers import Opener
 
 _POLL_MILLISECONDS = 100
 _LEAVE_SECONDS = 3.0
@@ -78,7 +79,7 @@ class Sink:
         self._config = config
         self._writer = Writer(config.clickhouse)
         collectors: dict[str, Collector] = {
-            config.facts_topic: FactsCollector(),
+            config.facts_topic: FactsCollector(Opener(config.id_key, config.personal_data)),
             config.dead_letters_topic: DeadLettersCollector(),
         }
         self._batch = Batch(collectors, config.max_rows, config.max_bytes, config.max_delay)

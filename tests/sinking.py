@@ -27,7 +27,7 @@ from tests.clickhouse import ClickHouse
 from tests.generators.funnels import FunnelFile, funnel_toml
 from tests.oracle import ProspectRow, TransitionRow
 from tests.replacing import ReplacingModel
-from tests.translation import prospect_row, transition_row
+from tests.translation import SETTINGS, prospect_row, transition_row
 
 Message = tuple[bytes, Facts]
 HOUR = 3_600_000_000
@@ -186,7 +186,13 @@ def sink_config(broker: Broker, clickhouse: ClickHouse, **changes: Any) -> SinkC
     )
     settings = {"max_delay": 0.1, "first_retry": 0.05, "longest_retry": 0.5, "session_timeout": 2.0} | changes
     return SinkConfig(
-        broker.bootstrap, address, facts_topic=facts, dead_letters_topic=dead, group=unique("sink"), **settings
+        broker.bootstrap,
+        address,
+        SETTINGS.id_key,
+        facts_topic=facts,
+        dead_letters_topic=dead,
+        group=unique("sink"),
+        **settings,
     )
 
 
@@ -238,9 +244,11 @@ def as_json(config: SinkConfig) -> str:
     fields = {
         name: getattr(config, name) for name in SinkConfig.__slots__ if name not in ("clickhouse", "kafka_options")
     }
-    return json.dumps(fields | {"clickhouse": [address.host, address.port, address.database]})
+    plain = {"id_key": config.id_key.decode(), "clickhouse": [address.host, address.port, address.database]}
+    return json.dumps(fields | plain)
 
 
 if __name__ == "__main__":
     given = json.loads(sys.argv[1])
-    sys.exit(run_sink(SinkConfig(**given | {"clickhouse": ClickHouseConfig(*given["clickhouse"], answer_timeout=5)})))
+    reached = ClickHouseConfig(*given["clickhouse"], answer_timeout=5)
+    sys.exit(run_sink(SinkConfig(**given | {"clickhouse": reached, "id_key": given["id_key"].encode()})))

@@ -21,6 +21,7 @@ from sinks.process import run_sink
 from sinks.refresh import refresh
 from tests.clickhouse import ClickHouse
 from tests.oracle import ConversionRow, ProspectRow, TransitionRow, Truth
+from tests.pipeline import ID_KEY
 
 Rows = list[list[str]]
 TABLES: dict[str, tuple[str, ...]] = {
@@ -110,6 +111,7 @@ def main() -> None:
     config = SinkConfig(
         brokers=options["brokers"],
         clickhouse=ClickHouseConfig("127.0.0.1", port=options["port"], database=options["database"]),
+        id_key=ID_KEY.encode(),
         facts_topic=options["prefix"] + "facts",
         dead_letters_topic=options["prefix"] + "dead-letters",
         group=options["prefix"] + "journey-sink",

@@ -46,8 +46,17 @@ QUICKSTART = "docs/quickstart.md"
 DEMO, OWN_RUN = "journey demo", "journey run events.ndjson"
 STACKS = (DEMO, OWN_RUN)
 """Commands that start a stack; both run at once, as most of their time is waiting."""
-LISTED = ("funnel", "stage_velocity", "standings")
-TABLES = ("stage_transitions", "prospects", "funnel_stages", "dead_letters", "conversion_facts")
+LISTED = ("funnel", "stage_velocity", "standings", "aliases", "prospect_now", "shared")
+TABLES = (
+    "stage_transitions",
+    "prospects",
+    "prospect_identifiers",
+    "prospect_aliases",
+    "shared_identifiers",
+    "funnel_stages",
+    "dead_letters",
+    "conversion_facts",
+)
 
 _BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")

@@ -199,10 +199,11 @@ def test_each_service_comes_as_its_own_clickhouse_user(service: str, user: str) 
     assert "JOURNEY_CLICKHOUSE" not in _SERVICES["worker"]["environment"]
 
 
-def test_only_what_makes_ids_knows_the_key() -> None:
-    """The key of prospect ids is with the worker and with the operator's commands, not with what only moves facts."""
+def test_only_who_needs_the_id_key_has_it() -> None:
+    """The key of prospect ids is with the worker, with the sink, which opens identifiers, and with the operator's commands."""
     assert {name for name, service in _SERVICES.items() if "JOURNEY_ID_KEY" in service["environment"]} == {
         "worker",
+        "sink",
         "journey",
     }
 

@@ -22,6 +22,7 @@ from journey.errors import JourneyError
 from journey.explain import explain
 from journey.local_clickhouse import EmbeddedClickHouse
 from journey.settings import Settings
+from journey.who import who
 from sinks.funnels import write_funnels
 from sinks.migrations import migrate, shipped
 from sinks.retention import keep_dead_letters
@@ -213,6 +214,8 @@ def test_readers_read_every_view(reader: Client) -> None:
     "table",
     [
         "prospect_identifiers",
+        "prospect_aliases",
+        "shared_identifiers",
         "dead_letters",
         "stage_transitions",
         "prospects",
@@ -275,6 +278,22 @@ def test_explain_needs_no_more_than_the_views(server: EmbeddedClickHouse, sink: 
     assert known.candidate.prospect == prospect
     assert [(step.kind, step.to_stage) for step in known.steps] == [("enter", "interest")]
     assert known.standings == [("sales", "open", "interest", 1, then, "acme")]
+
+
+def test_who_tells_readers_all_but_the_identifiers(server: EmbeddedClickHouse, sink: Client, tmp_path: Path) -> None:
+    """`journey who`, as the compose file starts it, follows aliases; identifiers are for those who have that grant."""
+    old, new = (UUID(bytes=prospect_id(_ID_KEY.encode(), one)) for one in ("email:joe@x.com", "user_id:joe"))
+    then = datetime(2026, 1, 1, tzinfo=UTC)
+    sink.execute(
+        "INSERT INTO prospect_aliases (old_id, new_id, since, revision, is_deleted) VALUES", [(old, new, then, 1, 0)]
+    )
+    settings = _settings_of(server, "journey_reader", tmp_path)
+    with connected(settings) as reader:
+        found = who(reader, "joe@x.com", settings)
+        assert reader.execute("SELECT current_id FROM prospect_now WHERE old_id = %(old)s", {"old": old}) == [(new,)]
+        with pytest.raises(JourneyError, match="may not read prospect_identifiers"):
+            who(reader, "user_id:nobody", settings)
+    assert (found.now, found.identifiers) == (new, None)
 
 
 @pytest.mark.parametrize(

@@ -20,11 +20,13 @@ from sinks.config import ClickHouseConfig
 from sinks.errors import FunnelRefusedError
 from sinks.facts import FactsCollector
 from sinks.funnels import write_funnels
+from sinks.identifiers import Opener
 from sinks.refresh import refresh
 from tests.clickhouse import ClickHouse
 from tests.generators.funnels import funnel_toml
 from tests.oracle.conversion import conversion_facts
 from tests.sinking import FUNNELS, HOUR, START, Message, conversations, expected, funnel_file, history, prepare, stored
+from tests.translation import SETTINGS
 
 
 class _Record:
@@ -39,7 +41,7 @@ class _Record:
 def insert(clickhouse: ClickHouse, messages: list[Message]) -> None:
     """Insert without Kafka, as the sink does, in batches of chance size."""
     writer = Writer(ClickHouseConfig(clickhouse.server.host, clickhouse.server.native_port, clickhouse.database))
-    collector, chance = FactsCollector(), random.Random(1)
+    collector, chance = FactsCollector(Opener(SETTINGS.id_key, "clear")), random.Random(1)
     for message in messages:
         collector.add(_Record(message))
         if chance.random() < 0.01:

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 
 from funnel.events import Event, Touch
 from funnel.facts import Facts
+from funnel.messages import Statement
 from schemas import messages
-from schemas.catalog import SUBJECT_OF_CHANNEL, current
+from schemas.catalog import SUBJECT_OF_CHANNEL, catalog, current
 from schemas.codec import EventCodec
 from schemas.errors import Undecodable
 from schemas.framing import HEADER, header
@@ -28,13 +29,23 @@ from tests.unit.schemas.reference import (
     facts_datum,
     reference_read,
     reference_write,
+    statement_datum,
     subject_of,
     touch_datum,
 )
-from tests.unit.schemas.strategies import BYTES, LONG, any_event, facts, prospect_ids, touches
+from tests.unit.schemas.strategies import (
+    BYTES,
+    LONG,
+    STATEMENTS,
+    any_event,
+    facts,
+    prospect_ids,
+    statements,
+    touches,
+)
 
 _CODEC = EventCodec(FileRegistry())
-_HEADERS = [header(schema_id) for schema_id in range(1, 7)]
+_HEADERS = [header(version.schema_id) for versions in catalog().values() for version in versions]
 _MEMORY = 2_000_000
 """Bytes that decoding a few hundred may take at most: what a block count that lies would exceed."""
 
@@ -70,6 +81,17 @@ def test_facts_agree_with_the_reference(prospect_id: bytes, given_facts: Facts) 
     assert messages.decode_facts(framed) == (prospect_id, given_facts)
 
 
+@tries(300)
+@given(statements)
+def test_statements_agree_with_the_reference(statement: Statement) -> None:
+    """As for events."""
+    subject = next(subject for subject, kind in STATEMENTS.items() if kind is type(statement))
+    framed = messages.encode_statement(statement)
+    assert framed == reference_write(subject, statement_datum(statement))
+    assert reference_read(subject, framed) == statement_datum(statement)
+    assert messages.decode_message(framed) == statement
+
+
 @tries(200)
 @given(LONG)
 def test_ticks_agree_with_the_reference(now: int) -> None:
@@ -94,6 +116,7 @@ _own = (
     touches.map(messages.encode_touch)
     | st.builds(messages.encode_facts, prospect_ids, facts)
     | LONG.map(messages.encode_tick)
+    | statements.map(messages.encode_statement)
 )
 
 
@@ -176,6 +199,20 @@ def test_garbage_in_our_own_topics(subject: str, decode: Callable[[bytes], Any],
     except Undecodable:
         return
     assert messages.message_kind(data) == subject
+
+
+@tries(250)
+@given(_garbage)
+def test_garbage_among_touches(data: bytes) -> None:
+    """Any bytes are a touch, a tick, a statement or Undecodable; a statement's mean only that statement."""
+    try:
+        message = messages.decode_message(data)
+    except Undecodable:
+        return
+    kind = messages.message_kind(data)
+    if kind in STATEMENTS:
+        assert type(message) is STATEMENTS[kind]
+        assert messages.decode_message(messages.encode_statement(message)) == message
 
 
 @tries(200)

@@ -24,6 +24,7 @@ from journey.screen import terminal
 from journey.settings import Settings
 from journey.snapshot import Entry
 from journey.wiring import codec_of
+from schemas.catalog import SUBJECT_OF_CHANNEL
 from schemas.codec import EventCodec
 from schemas.registry import FileRegistry
 from tests.broker import Tansu, unique
@@ -71,16 +72,16 @@ def test_topics_registers_the_schemas(settings: Settings) -> None:
         assert told(settings, create=True)[0] == 0
         code, looked = told(ours, create=False)
         assert code == 1
-        assert looked.count("is missing: run `journey topics`") == 3
+        assert looked.count("is missing: run `journey topics`") == 4
         assert registry.subjects == {}
         code, first = told(ours, create=True)
         assert code == 0
-        for number, subject in enumerate(("web-events", "email-events", "sales-call-events"), 100):
+        for number, subject in enumerate(SUBJECT_OF_CHANNEL.values(), 100):
             assert registry.subjects[f"{subject}-value"] == [number]
             assert f"created  schema of {subject}, version 1 (id {number})" in first
         before = {name: list(ids) for name, ids in registry.subjects.items()}
         code, again = told(ours, create=True)
-        assert (code, again.count("ok       schema of"), registry.subjects) == (0, 3, before)
+        assert (code, again.count("ok       schema of"), registry.subjects) == (0, 4, before)
         registry.subjects.clear()
         registry.incompatible = True
         with pytest.raises(JourneyError, match="versions of web-events-value that ours is not compatible with"):
@@ -106,7 +107,7 @@ def test_drift_is_told_with_its_remedy(with_topics: Settings) -> None:
     with admin_client(with_topics) as admin:
         drift = topics.find_drift(admin, topics.wanted_topics(other))
     counts = [one for one in drift if one.what == "partitions"]
-    assert len(counts) == 7
+    assert len(counts) == 8
     assert "JOURNEY_PARTITIONS=3" in counts[0].remedy
     (config,) = [one for one in drift if one.what != "partitions"]
     assert (config.what, config.expected, config.found) == ("retention.ms", "86400000", "1209600000")

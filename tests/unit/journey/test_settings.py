@@ -90,7 +90,9 @@ def test_secrets_are_masked() -> None:
 
 def test_a_child_reads_back_what_its_parent_has(monkeypatch: pytest.MonkeyPatch) -> None:
     """Settings survive the way through the environment."""
-    settings = load_settings(kafka="a:1,b:2", id_key=CANARY, funnels=("sales", "b2b"), lateness="30d", idempotent=False)
+    settings = load_settings(
+        kafka="a:1,b:2", id_key=CANARY, funnels=("sales", "b2b"), lateness="30d", idempotent=False, pii="hash"
+    )
     for name, value in settings.environment().items():
         monkeypatch.setenv(name, value)
     assert load_settings() == settings

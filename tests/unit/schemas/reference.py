@@ -12,8 +12,10 @@ import avro.schema
 
 from funnel.events import Event, Touch
 from funnel.facts import Facts
-from schemas.catalog import SUBJECT_OF_CHANNEL, current
+from funnel.messages import Statement
+from schemas.catalog import SUBJECT_OF_CHANNEL, catalog, current
 from schemas.framing import HEADER, header
+from schemas.model import Primitive
 
 
 @cache
@@ -30,11 +32,16 @@ def reference_write(subject: str, datum: dict[str, Any]) -> bytes:
 
 
 def reference_read(subject: str, framed: bytes) -> Any:
-    """What avro-python3 reads from a framed message; it must be all of it."""
+    """What avro-python3 reads from a framed message, of any version, as the current one; it must be all of it."""
     source = BytesIO(framed)
-    assert source.read(HEADER) == header(current(subject).schema_id)
-    datum = avro.io.DatumReader(reference_schema(subject)).read(avro.io.BinaryDecoder(source))
+    prefix = source.read(HEADER)
+    (writer,) = (version for version in catalog()[subject] if header(version.schema_id) == prefix)
+    reader = avro.io.DatumReader(avro.schema.parse(writer.text), reference_schema(subject))
+    datum = reader.read(avro.io.BinaryDecoder(source))
     assert not source.read()
+    if writer != current(subject):  # it leaves defaults of bytes as the text that the schema's JSON has
+        bytes_fields = [field.name for field in current(subject).schema.fields if field.type == Primitive("bytes")]
+        datum |= {name: datum[name].encode("latin-1") for name in bytes_fields if isinstance(datum[name], str)}
     return datum
 
 
@@ -64,7 +71,18 @@ def facts_datum(prospect_id: bytes, facts: Facts) -> dict[str, Any]:
         "removed": [dict(zip(("funnel", "visit", "step"), key, strict=True)) for key in facts.removed],
         "standings": [row._asdict() for row in facts.standings],
         "removed_standings": list(facts.removed_standings),
+        "identifiers": [row._asdict() for row in facts.identifiers],
+        "removed_identifiers": [row._asdict() for row in facts.removed_identifiers],
+        "aliases": [row._asdict() for row in facts.aliases],
+        "removed_aliases": list(facts.removed_aliases),
+        "shared": [row._asdict() for row in facts.shared],
+        "removed_shared": list(facts.removed_shared),
     }
+
+
+def statement_datum(statement: Statement) -> dict[str, Any]:
+    """A statement as its schema has it."""
+    return statement._asdict()
 
 
 def subject_of(event: Event) -> str:

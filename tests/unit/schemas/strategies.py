@@ -1,13 +1,15 @@
-"""Generated events, touches and facts: everything their types allow."""
+"""Generated events, touches, statements and facts: everything their types allow."""
 
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
 
 from hypothesis import strategies as st
 
 from funnel.events import Event, Touch
-from funnel.facts import Facts, Standing, Transition
+from funnel.facts import AliasRow, Facts, IdentifierRow, SharedRow, Standing, Transition
+from funnel.messages import Alias, Declaration, Handover, Membership, Reset, Sighting, SignInsWanted
 from schemas.catalog import SUBJECT_OF_CHANNEL, current
 from schemas.model import Array, Fixed, Map, Primitive, Record, Type, Union
 
@@ -66,6 +68,23 @@ touches = st.builds(
     | {"matches": st.integers(0, 1 << 200) | st.integers(0, 300), "rules": st.integers(-(1 << 63), (1 << 63) - 1)},
 )
 
+STATEMENTS: dict[str, type[Any]] = {
+    "sighting": Sighting,
+    "sign-ins-wanted": SignInsWanted,
+    "handover": Handover,
+    "membership": Membership,
+    "reset": Reset,
+    "declaration": Declaration,
+    "alias": Alias,
+}
+"""By subject."""
+
+statements = st.sampled_from(sorted(STATEMENTS)).flatmap(
+    lambda subject: st.builds(
+        STATEMENTS[subject], **{field.name: values(field.type) for field in current(subject).schema.fields}
+    )
+)
+
 
 def _rows(kind: type, field: str) -> st.SearchStrategy[tuple[object, ...]]:
     (listed,) = (item.type for item in current("facts").schema.fields if item.name == field)
@@ -82,5 +101,11 @@ facts = st.builds(
     removed=st.lists(st.tuples(TEXT, LONG, LONG), max_size=3).map(tuple),
     standings=_rows(Standing, "standings"),
     removed_standings=st.lists(TEXT, max_size=3).map(tuple),
+    identifiers=_rows(IdentifierRow, "identifiers"),
+    removed_identifiers=_rows(IdentifierRow, "removed_identifiers"),
+    aliases=_rows(AliasRow, "aliases"),
+    removed_aliases=st.lists(st.binary(min_size=16, max_size=16), max_size=3).map(tuple),
+    shared=_rows(SharedRow, "shared"),
+    removed_shared=st.lists(LONG, max_size=3).map(tuple),
 )
 prospect_ids = st.binary(min_size=16, max_size=16)

@@ -7,9 +7,10 @@ import avro.schemanormalization
 import pytest
 
 from funnel.events import Touch
-from funnel.facts import Facts, Standing, Transition
+from funnel.facts import AliasRow, Facts, IdentifierRow, SharedRow, Standing, Transition
 from schemas.catalog import SUBJECT_OF_CHANNEL, catalog, current
 from schemas.model import Array, Primitive, Record, Union
+from tests.unit.schemas.strategies import STATEMENTS
 
 _COMMON = [
     "event_id",
@@ -36,12 +37,22 @@ _FINGERPRINTS = {
     ("touch", 1): (4, "8db58007cd1d01ff02fa1a5291ab5164ae5a78466d57f258d97aba29bf09a57f"),
     ("tick", 1): (5, "bdd2ed2340e88769b638510d74725665b4127424460cbafb15298c1ec09a97fd"),
     ("facts", 1): (6, "546fb0f03885777fb96d8bdbd39416560f6d56ccf108bbbf23a8095237e2f4ea"),
+    ("touch", 2): (7, "f5ef1db91cdd630f23defbcd35fda5f00d98e668c2a680343d47228090718799"),
+    ("facts", 2): (8, "b267fad0c218a130c3dfb3e5f89ed1d9818f89f37cf91d543ab812f770d81509"),
+    ("sighting", 1): (9, "73bba7156e674e0b3e1ee22f3f7e75c7c0119fa176608107a1e59b2a11273e71"),
+    ("sign-ins-wanted", 1): (10, "e675f1a6b3542a2feecc9c5597c3375bf015e155c491b03cad0c439eca2f2ce3"),
+    ("handover", 1): (11, "cd5de5229412764172a3ab9276245347e347848df312f8d2f67e3631609752a6"),
+    ("membership", 1): (12, "381a75d10a14dbedccdb8a714b416573d4ca97955c1dc6031e119d4ea51fd43d"),
+    ("reset", 1): (13, "56f459d347c8466bffd2d0912d72521c41c986bfcdf3bcf0312d4c1d336782e7"),
+    ("declaration", 1): (14, "1b0b14a11d0a8dd0e7a5b978733a4dcdd36b94df8a7c415b883d2c293e7f280e"),
+    ("alias", 1): (15, "bd3d12bd1053b478c174de05c339b1f888aac3002de6eb01bfae80e6a2056582"),
+    ("identity-declarations", 1): (16, "652c57fa51ac7131816edf4286f9ec07b5b486d9059e8cef0526a41fa8376101"),
 }
 """SHA-256 of the parsing canonical form. A change here is a change of a schema that others hold data of:
 add a version instead (`v2.avsc`, an id in `ids.json`, examples)."""
 
 
-@pytest.mark.parametrize("channel", SUBJECT_OF_CHANNEL)
+@pytest.mark.parametrize("channel", _OWN)
 def test_fields_are_the_contracts(channel: str) -> None:
     """Section 1 of the contract: names, order, types, and null where it says so."""
     schema = current(SUBJECT_OF_CHANNEL[channel]).schema
@@ -62,8 +73,24 @@ def test_fields_are_the_contracts(channel: str) -> None:
             assert field.default is None
 
 
+def test_declarations_are_the_contracts() -> None:
+    """Section 4, 5 of the contract: a declaration has these fields, and all of them."""
+    schema = current(SUBJECT_OF_CHANNEL["declaration"]).schema
+    assert schema.name == "journey.events.v1.IdentityDeclaration"
+    assert [field.name for field in schema.fields] == [
+        "event_id",
+        "source",
+        "occurred_at",
+        "type",
+        "weaker",
+        "stronger",
+    ]
+    assert not any(field.has_default for field in schema.fields)
+    assert set(SUBJECT_OF_CHANNEL) == {*_OWN, "declaration"}
+
+
 def test_own_schemas_have_the_fields_of_our_values() -> None:
-    """A field added to Touch, Transition, Standing or Facts without its schema would be lost on the way."""
+    """A field added to Touch, a statement, Facts or its rows without its schema would be lost on the way."""
 
     def names(record: Record) -> tuple[str, ...]:
         return tuple(field.name for field in record.fields)
@@ -72,7 +99,17 @@ def test_own_schemas_have_the_fields_of_our_values() -> None:
     items = {field.name: field.type.items for field in facts.fields if isinstance(field.type, Array)}
     assert names(current("touch").schema) == Touch._fields
     assert names(facts) == ("prospect_id", *Facts._fields)
-    for field, kind in (("transitions", Transition), ("standings", Standing)):
+    assert names(current("touch").schema)[-1] == "body"  # readers stop before it
+    for subject, kind in STATEMENTS.items():
+        assert names(current(subject).schema) == kind._fields
+    for field, kind in (
+        ("transitions", Transition),
+        ("standings", Standing),
+        ("identifiers", IdentifierRow),
+        ("removed_identifiers", IdentifierRow),
+        ("aliases", AliasRow),
+        ("shared", SharedRow),
+    ):
         row = items[field]
         assert isinstance(row, Record)
         assert names(row) == kind._fields

@@ -8,13 +8,24 @@ from typing import Any
 
 import pytest
 
-from funnel.events import Event
+from funnel.events import Event, Touch
 from funnel.facts import Facts
+from funnel.messages import Handover
 from schemas.catalog import current
 from schemas.codec import EventCodec
 from schemas.errors import RefusedSchema, RegistryUnavailable, Undecodable, UnknownSchema
 from schemas.framing import HEADER, header
-from schemas.messages import decode_facts, decode_message, decode_touch, encode_facts, encode_tick, message_kind
+from schemas.messages import (
+    decode_facts,
+    decode_message,
+    decode_touch,
+    encode_facts,
+    encode_handover,
+    encode_statement,
+    encode_tick,
+    encode_touch,
+    message_kind,
+)
 from schemas.model import Record, parse
 from schemas.registry import FileRegistry
 
@@ -188,6 +199,17 @@ def test_a_prospect_id_has_16_bytes() -> None:
     """Anything else would shift every field behind it."""
     with pytest.raises(ValueError, match="ProspectId takes 16 bytes"):
         encode_facts(bytes(15), Facts(1))
+    with pytest.raises(ValueError, match="IdentifierId takes 16 bytes"):
+        encode_statement(Handover(bytes(16), 1, bytes(17), b""))
+
+
+def test_the_touch_in_a_handover() -> None:
+    """It comes out to the letter, and is read without its body like any other."""
+    touch = Touch(5, "s", "e", "web", "t", "", "", 0, "", "", "", "", 1, 2, 3, b"weaker", b"body")
+    message = decode_message(encode_handover(Handover(bytes(16), 1, bytes(16), encode_touch(touch))))
+    assert isinstance(message, Handover)
+    assert message.touch == encode_touch(touch)
+    assert decode_message(message.touch) == touch._replace(body=b"")
     with pytest.raises(ValueError, match="64 bits"):
         encode_tick(1 << 63)
 

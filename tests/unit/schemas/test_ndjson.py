@@ -144,7 +144,7 @@ def test_amounts(raw: str, amount: str) -> None:
         ("plan", '"jane-secret"', "plan: not a field of web events; put it under properties"),
         ("direction", '"outbound"', "direction: not a field of web events"),
         ("a\\u2028\\nb", "1", "a\\\\u2028\\\\nb: not a field of web events"),
-        ("channel", '"fax"', "channel: expected one of web, email, call"),
+        ("channel", '"fax"', "channel: expected one of web, email, call, declaration"),
         ("channel", "null", "channel: expected one of"),
         ("channel", '["web"]', "channel: expected one of"),
     ],
@@ -208,3 +208,36 @@ def test_a_very_long_value_is_no_trouble() -> None:
 def test_the_last_of_two_values_counts() -> None:
     """As in every JSON reader of note, also on the exact path."""
     assert _parse_raw("amount", '1.25, "amount": 2.5')["amount"] == Decimal("2.50")
+
+
+_DECLARATION = {
+    "channel": "declaration",
+    "event_id": "d-1",
+    "source": "crm",
+    "occurred_at": 0,
+    "type": "link",
+    "weaker": "email:jane@example.com",
+    "stronger": "user_id:42",
+}
+
+
+def test_declarations() -> None:
+    """They have their own fields and none of events, but null is what is not there."""
+    assert parse_line(json.dumps(_DECLARATION).encode()) == _DECLARATION
+    assert parse_line(json.dumps(_DECLARATION | {"properties": None, "email": None}).encode()) == _DECLARATION
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"weaker": None}, "weaker: missing; expected a string"),
+        ({"stronger": 42}, "stronger: expected a string"),
+        ({"email": "jane@example.com"}, "email: not a field of declaration events"),
+        ({"properties": {}}, "properties: not a field of declaration events"),
+    ],
+)
+def test_wrong_declarations(change: dict[str, object], says: str) -> None:
+    """Refused with the field and what was expected; there are no properties to put things under."""
+    with pytest.raises(Undecodable) as caught:
+        parse_line(json.dumps(_DECLARATION | change).encode())
+    assert str(caught.value) == says

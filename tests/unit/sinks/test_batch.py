@@ -9,19 +9,25 @@ from uuid import UUID
 
 import pytest
 
-from funnel.facts import Facts, Standing, Transition
+from funnel.facts import AliasRow, Facts, IdentifierRow, SharedRow, Standing, Transition
+from funnel.identifiers import prospect_id
 from schemas.messages import encode_facts
+from schemas.sealing import Sealer
+from sinks.base import Insert
 from sinks.batch import Batch
 from sinks.clickhouse import reason_of
 from sinks.config import ClickHouseConfig, SinkConfig
 from sinks.dead_letters import DeadLettersCollector
 from sinks.errors import PoisonRecordError
 from sinks.facts import FactsCollector
+from sinks.identifiers import Opener
 
 PROSPECT = UUID("01234567-89ab-5def-8123-456789abcdef")
 ROW = Transition(
     "f", 2, 1, 0, "enter", "", "a", 5, 5, 0.0, "s", "e", "web", "t", "c", "web", "c", "acc", 1234, "EUR", "r", "p"
 )
+KEY = b"a key of at least 16"
+OTHER = UUID("01234567-89ab-5def-8123-456789abcd00")
 STAND = Standing("f", 1, "a", "open", 5, 6, "acc")
 
 
@@ -31,18 +37,23 @@ def record(value: bytes | None, *, offset: int = 0, partition: int = 0, topic: s
     return SimpleNamespace(topic=topic, partition=partition, offset=offset, value=value, **given)
 
 
+def collector() -> FactsCollector:
+    """A collector that writes identifiers in clear."""
+    return FactsCollector(Opener(KEY, "clear"))
+
+
 def batch(**limits: Any) -> Batch:
     """A batch of facts and dead letters with wide limits, but for those given."""
     wide = {"max_rows": 1000, "max_bytes": 10**9, "max_delay": 60.0} | limits
-    return Batch({"facts": FactsCollector(), "dead": DeadLettersCollector()}, **wide)
+    return Batch({"facts": collector(), "dead": DeadLettersCollector()}, **wide)
 
 
 def test_facts_become_columns_with_tombstones() -> None:
     """Rows, and keys that are no more, with prospect and revision; hundredths become decimals, which the driver takes for what they are."""
     facts = Facts(9, (ROW, ROW._replace(step=1, amount=-5)), (("f", 1, 2),), (STAND,), ("g",))
-    collector = FactsCollector()
-    assert collector.add(record(encode_facts(PROSPECT.bytes, facts))) == 5
-    transitions, standings = collector.take()
+    facts_collector = collector()
+    assert facts_collector.add(record(encode_facts(PROSPECT.bytes, facts))) == 5
+    transitions, standings = facts_collector.take()
     rows = [dict(zip(transitions.names, row, strict=True)) for row in zip(*transitions.columns, strict=True)]
     assert (transitions.table, transitions.rows) == ("stage_transitions", 3)
     assert [(row["step"], row["amount"], row["is_deleted"]) for row in rows] == [
@@ -57,7 +68,85 @@ def test_facts_become_columns_with_tombstones() -> None:
     assert (standings.table, standings.rows) == ("prospects", 2)
     assert dict(zip(standings.names, standings.columns, strict=True))["funnel"] == ("f", "g")
     assert dict(zip(standings.names, standings.columns, strict=True))["is_deleted"] == [0, 1]
-    assert collector.take() == []
+    assert facts_collector.take() == []
+
+
+def sealed(kind: int, canonical: str, key: bytes = KEY) -> IdentifierRow:
+    """An identifier as the workers send it."""
+    return IdentifierRow(kind, Sealer(key).seal(canonical.encode()))
+
+
+def rows_of(inserts: list[Insert]) -> dict[str, list[dict[str, Any]]]:
+    """By table, the rows by column."""
+    return {
+        insert.table: [dict(zip(insert.names, row, strict=True)) for row in zip(*insert.columns, strict=True)]
+        for insert in inserts
+    }
+
+
+IDENTITY = Facts(
+    9,
+    identifiers=(sealed(1, "email:jane@x.com"), sealed(0, "user_id:a:b")),
+    removed_identifiers=(sealed(2, "phone:+14155550100"),),
+    aliases=(AliasRow(OTHER.bytes, 7),),
+    removed_aliases=(PROSPECT.bytes,),
+    shared=(SharedRow(2, 51),),
+    removed_shared=(3,),
+)
+
+
+def test_identity_becomes_rows() -> None:
+    """Identifiers are opened; aliases and shared ones are known by the prospect whose facts they are; all have tombstones."""
+    facts_collector = collector()
+    assert facts_collector.add(record(encode_facts(PROSPECT.bytes, IDENTITY))) == 7
+    found = rows_of(facts_collector.take())
+    about = {"prospect_id": PROSPECT, "revision": 9}
+    assert found["prospect_identifiers"] == [
+        {"kind": "email", "value": "jane@x.com", "is_deleted": 0} | about,
+        {"kind": "user_id", "value": "a:b", "is_deleted": 0} | about,
+        {"kind": "phone", "value": "+14155550100", "is_deleted": 1} | about,
+    ]
+    assert found["prospect_aliases"] == [
+        {"old_id": PROSPECT, "new_id": OTHER, "since": 7, "revision": 9, "is_deleted": 0},
+        {"old_id": PROSPECT, "new_id": PROSPECT, "since": 0, "revision": 9, "is_deleted": 1},
+    ]
+    assert found["shared_identifiers"] == [
+        {"identifier": PROSPECT, "kind": "phone", "seen_with": 51, "revision": 9, "is_deleted": 0},
+        {"identifier": PROSPECT, "kind": "anonymous_id", "seen_with": 0, "revision": 9, "is_deleted": 1},
+    ]
+    assert set(found) == {"prospect_identifiers", "prospect_aliases", "shared_identifiers"}
+
+
+def test_hashed_identifiers_have_keys_that_tombstones_find() -> None:
+    """With hashes, nothing of an identifier is written but its keyed id, and a row and its tombstone have the same key."""
+    for personal_data, value in (("clear", "jane@x.com"), ("hash", prospect_id(KEY, "email:jane@x.com").hex())):
+        facts_collector = FactsCollector(Opener(KEY, personal_data))
+        for revision, field in ((1, "identifiers"), (2, "removed_identifiers")):
+            facts = Facts(revision)._replace(**{field: (sealed(1, "email:jane@x.com"),)})
+            facts_collector.add(record(encode_facts(PROSPECT.bytes, facts)))
+        first, second = rows_of(facts_collector.take())["prospect_identifiers"]
+        assert (first["kind"], first["value"]) == (second["kind"], second["value"]) == ("email", value)
+        assert (first["is_deleted"], second["is_deleted"]) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        sealed(1, "email:jane@x.com", b"another key of some length"),
+        sealed(1, "phone:+14155550100"),
+        sealed(9, "email:jane@x.com"),
+        sealed(-1, "anonymous_id:jane"),
+        IdentifierRow(1, b"jane@x.com"),
+    ],
+)
+def test_identifiers_that_cant_be_opened_are_named_and_not_taken(wrong: IdentifierRow) -> None:
+    """The error says where and what to do, without the identifier; nothing of the message is taken."""
+    facts_collector = collector()
+    facts = IDENTITY._replace(transitions=(ROW,), removed_identifiers=(wrong,))
+    with pytest.raises(PoisonRecordError, match=r"facts\[3\] offset 17: .*JOURNEY_ID_KEY") as caught:
+        facts_collector.add(record(encode_facts(PROSPECT.bytes, facts), offset=17, partition=3))
+    assert "jane" not in str(caught.value)
+    assert facts_collector.take() == []
 
 
 @pytest.mark.parametrize("value", [None, b"", b"\x00\x00\x00\x00\x01x", b"\x00" * 40])
@@ -121,8 +210,10 @@ def test_a_letter_without_a_usable_origin_is_known_by_its_own_place(partition: b
 
 
 def test_secrets_are_not_shown() -> None:
-    """Neither the password nor what logs in to Kafka is in a repr."""
-    config = SinkConfig("b:1", ClickHouseConfig("h", password="hush"), kafka_options={"sasl_plain_password": "hush"})
+    """Neither the password nor the id key nor what logs in to Kafka is in a repr."""
+    config = SinkConfig(
+        "b:1", ClickHouseConfig("h", password="hush"), b"hush", kafka_options={"sasl_plain_password": "hush"}
+    )
     assert "hush" not in repr(config)
 
 

@@ -33,5 +33,5 @@ class Sealer:
             return self._cipher.decrypt(sealed, None)
         except InvalidTag as error:
             raise WrongKey(
-                "an event was sealed under another JOURNEY_ID_KEY; set the one it was taken in with"
+                "it was sealed under another JOURNEY_ID_KEY; set the one its event was taken in with"
             ) from error
