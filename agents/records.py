@@ -53,10 +53,7 @@ def records_of(outcome: Outcome, terms: Terms) -> list[tuple[bytes, bytes | None
     reach = _reach_value(state, terms) if outcome.kept or outcome.head is not None or outcome.notes else b""
     for kept in reversed(outcome.kept):
         envelope = _ENVELOPE.pack(_FORMAT, kept.revision, due_at, kept.position, kept.touch.occurred_at, len(reach))
-        if kept.sender:
-            about = _HANDED + _HANDOVER.pack(kept.sender, kept.start, kept.handed)
-        else:
-            about = _OWN
+        about = _HANDED + _HANDOVER.pack(kept.sender, kept.start, kept.handed) if kept.sender else _OWN
         records.append((kept.suffix, b"".join((envelope, reach, about, kept.raw))))
         reach = b""  # once is enough
     if outcome.head is not None:
@@ -176,8 +173,13 @@ def _unknown(form: int) -> UnknownFormat:
 
 
 def _head_value(head: Head, due_at: int, reach: bytes) -> bytes:
-    document = {"as_of": head.as_of, "horizon": head.horizon, "base": head.base, "removed": head.removed,
-                "retracted": [(what, whose.hex(), at) for (what, whose), at in head.retracted]}
+    document = {
+        "as_of": head.as_of,
+        "horizon": head.horizon,
+        "base": head.base,
+        "removed": head.removed,
+        "retracted": [(what, whose.hex(), at) for (what, whose), at in head.retracted],
+    }
     envelope = _ENVELOPE.pack(_FORMAT, head.revision, due_at, head.position, 0, len(reach))
     return envelope + reach + json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
 

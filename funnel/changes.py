@@ -41,9 +41,7 @@ def _continue(reception: Reception) -> tuple[list[Transition], list[RowKey], tup
     removed: list[RowKey] = []
     reached = []
     for one, was in zip(reception.terms.rules.funnels, before.progress, strict=True):
-        now, added = (
-            fold(one, was, reception.appended) if reception.appended_matches & one.bits else (was, [])
-        )
+        now, added = fold(one, was, reception.appended) if reception.appended_matches & one.bits else (was, [])
         reached.append(now)
         old_end = expiry(one, was, before.head.as_of) if before.head.as_of else None
         new_end = expiry(one, now, as_of) if as_of else None
@@ -69,9 +67,7 @@ def _as_time_goes(reception: Reception) -> tuple[list[Transition], list[RowKey],
     return changed, removed, before.progress
 
 
-def _refold(
-    reception: Reception, start: OrderKey
-) -> tuple[list[Transition], list[RowKey], tuple[Progress, ...]]:
+def _refold(reception: Reception, start: OrderKey) -> tuple[list[Transition], list[RowKey], tuple[Progress, ...]]:
     """Where events before the last one came or went: before `start` nothing differs."""
     before, rules = reception.before, reception.terms.rules
     events, old_events = reception.history.events, before.history.events

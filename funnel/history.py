@@ -144,7 +144,9 @@ class History:
         if last is not None and order <= last:
             events = self.events
             at = bisect_left(events, order, key=_order)
-            while at < len(events) and events[at].touch[:3] == order and strongest(events[at].raw) < strongest(kept.raw):
+            while (
+                at < len(events) and events[at].touch[:3] == order and strongest(events[at].raw) < strongest(kept.raw)
+            ):
                 at += 1
             return History([*events[:at], kept, *events[at:]])
         if len(self._shared) != self._count:

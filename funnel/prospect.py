@@ -90,7 +90,9 @@ def _outcome(reception: Reception, settled: int) -> Outcome:
         if reception.redelivered:
             facts = changes.everything(before, rules)
             sends = tuple(sending.everything(reception.me, before, terms))
-        return Outcome(before, facts, sends, due_at=next_due_at(before, rules), duplicate=reception.duplicate, too_late=late)
+        return Outcome(
+            before, facts, sends, due_at=next_due_at(before, rules), duplicate=reception.duplicate, too_late=late
+        )
 
     way = way_of(reception.identity, terms.bounds, terms.opener.clear) if reception.notes else before.way
     applied, ignored, shared = _counts(reception, way)
@@ -110,9 +112,7 @@ def _outcome(reception: Reception, settled: int) -> Outcome:
     head, history, dropped = _trim(reception, way, head, settled)
     if head is not before.head:
         head = head._replace(revision=reception.revision, position=reception.position)
-    after = State(
-        head, history, progress, reception.revision, reception.position, reception.identity, way
-    )
+    after = State(head, history, progress, reception.revision, reception.position, reception.identity, way)
     sends = tuple(sent.sends)
     if reception.redelivered:
         facts = changes.everything(after, rules)
@@ -209,6 +209,4 @@ def _declaration(identity: Identity, key: bytes) -> Declaration:
     assert isinstance(note, Declared)
     occurred_at, source, event_id, type_, kind, weaker_name, stronger_name = note
     weaker, stronger = key[1 : 1 + ID_BYTES], key[1 + ID_BYTES :]
-    return Declaration(
-        USER, type_, occurred_at, source, event_id, weaker, stronger, kind, weaker_name, stronger_name
-    )
+    return Declaration(USER, type_, occurred_at, source, event_id, weaker, stronger, kind, weaker_name, stronger_name)

@@ -212,7 +212,7 @@ class Reception:
             for one in stronger:
                 key = b"t" + weaker + one
                 told = self.identity.get(key)
-                if told is None or order < told:
+                if not isinstance(told, Told) or order < told:
                     self._note(key, Told(*order))
                     self.sighted[weaker, FIRST + one] = (kind, kept)
             if b"q" + weaker in self.identity:
@@ -281,7 +281,9 @@ class Reception:
             self._note(key, None)
 
     def _bound_sign_ins(self) -> None:
-        each = [(note[1:4], key) for key, note in self.identity.items() if isinstance(note, Seen) and key[17:18] == EACH]
+        each = [
+            (note[1:4], key) for key, note in self.identity.items() if isinstance(note, Seen) and key[17:18] == EACH
+        ]
         if len(each) > self.terms.bounds.sign_ins:
             self._note(min(each)[1], None)
 
@@ -299,7 +301,7 @@ class Reception:
             declaration.stronger_name,
         )
         known = self.identity.get(key)
-        if known is None or note[:4] > known[:4]:
+        if not isinstance(known, Declared) or note[:4] > known[:4]:
             self._note(key, note)
 
     def _membership(self, membership: Membership) -> None:

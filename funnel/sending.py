@@ -18,7 +18,7 @@ from funnel.reception import EACH, FIRST, Reception, place_of, stronger_of
 from funnel.state import Retracted, State, Terms
 
 _NO_ALIASES = Aliases({}, frozenset())
-Member_ = tuple[bytes, int, bytes]
+_Named = tuple[bytes, int, bytes]
 """Identifier, kind, sealed name."""
 
 
@@ -117,7 +117,14 @@ def _each(me: bytes, identity: Identity, revision: int, device: bytes, events: I
 
 
 def _sighting(
-    me: bytes, identity: Identity, revision: int, kind: int, weaker: bytes, slot: bytes, kept: Kept, names: tuple[bytes, ...]
+    me: bytes,
+    identity: Identity,
+    revision: int,
+    kind: int,
+    weaker: bytes,
+    slot: bytes,
+    kept: Kept,
+    names: tuple[bytes, ...],
 ) -> Send:
     name = names[place_of(kept.touch, weaker)] if names else b""
     stronger = stronger_of(me, kept.touch, weaker)
@@ -132,9 +139,8 @@ def _hand_on(reception: Reception, way: Way, sends: list[Send], retracted: list[
     me, before, revision = reception.me, reception.before, reception.revision
     members_changed = any(key[:1] in {b"m", b"k"} for key in reception.notes)
     if way == before.way and not reception.left and not members_changed:
-        for kept in reception.new.values():
-            if kept.touch.matches and (to := way.at(kept.touch.occurred_at)):
-                sends.append(_handover(me, to, revision, kept))
+        going = ((way.at(kept.touch.occurred_at), kept) for kept in reception.new.values() if kept.touch.matches)
+        sends += [_handover(me, to, revision, kept) for to, kept in going if to]
         return
     if not way.turns and not before.way.turns:
         return
@@ -150,8 +156,8 @@ def _hand_on(reception: Reception, way: Way, sends: list[Send], retracted: list[
         for suffix, kept in now.items():
             if leaves or suffix in reception.new or suffix not in was:
                 sends.append(_handover(me, to, revision, kept))
-        for member in sorted(members_are if leaves else members_are - members_were):
-            sends.append(_membership(me, to, revision, member))
+        new_here = members_are if leaves else members_are - members_were
+        sends += [_membership(me, to, revision, member) for member in sorted(new_here)]
         if leaves:
             sends.append(Send(to, Reset(me, revision, *after)))
             retracted.append(("reset", to))
@@ -171,7 +177,7 @@ def _handover(me: bytes, to: bytes, revision: int, kept: Kept) -> Send:
     return Send(to, Handover(me, revision, kept.start or me, kept.raw))
 
 
-def _members(me: bytes, identity: Identity) -> list[Member_]:
+def _members(me: bytes, identity: Identity) -> list[_Named]:
     """The identifiers that go where this one goes, itself among them."""
     kind, name = own(identity)
     found = [(me, kind, name)] if name else []
@@ -179,7 +185,7 @@ def _members(me: bytes, identity: Identity) -> list[Member_]:
     return found
 
 
-def _membership(me: bytes, to: bytes, revision: int, member: Member_) -> Send:
+def _membership(me: bytes, to: bytes, revision: int, member: _Named) -> Send:
     return Send(to, Membership(me, revision, *member))
 
 

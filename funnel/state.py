@@ -132,7 +132,12 @@ def empty(rules: RuleSet) -> State:
 
 
 def restore(
-    terms: Terms, head: Head | None, kept: Iterable[Kept], identity: Identity = NOBODY, revision: int = 0, position: int = NOTHING_TAKEN
+    terms: Terms,
+    head: Head | None,
+    kept: Iterable[Kept],
+    identity: Identity = NOBODY,
+    revision: int = 0,
+    position: int = NOTHING_TAKEN,
 ) -> State:
     """The state from its records, which may stand in any order.
 
@@ -177,9 +182,7 @@ def next_due_at(state: State, rules: RuleSet) -> int | None:
     return earliest
 
 
-def fold_all(
-    rules: RuleSet, head: Head, events: Sequence[Kept]
-) -> tuple[tuple[Progress, ...], list[Transition]]:
+def fold_all(rules: RuleSet, head: Head, events: Sequence[Kept]) -> tuple[tuple[Progress, ...], list[Transition]]:
     """Where the base and these events lead, per funnel, and the rows of these events."""
     base = head.base or (START,) * len(rules.funnels)
     touches = [kept.touch for kept in events]

@@ -1,25 +1,33 @@
-"""Between the oracle's words and the pipeline's: events into touches, facts into the oracle's rows."""
+"""Between the oracle's words and the pipeline's: events and declarations into messages, facts into the oracle's rows and back.
+
+Where the pipeline seals a name, tests have it in the clear: the canonical form in UTF-8.
+"""
 
 from __future__ import annotations
 
+import json
 import uuid
 from decimal import Decimal
+from typing import NamedTuple
 
+from funnel import messages
 from funnel.definition import parse_funnel
 from funnel.events import Touch
-from funnel.facts import RowKey, Standing, Transition
+from funnel.facts import AliasRow, IdentifierRow, RowKey, SharedRow, Standing, Transition
+from funnel.identifiers import KINDS
 from funnel.rules import RuleSet
 from tests.generators.funnels import FunnelFile, funnel_toml
 from tests.oracle import (
+    Declaration,
     ProspectRow,
     Settings,
     TransitionRow,
     Truth,
     canonical_json,
+    identifiers_of,
     prospect_id_of,
-    strongest_identifier,
 )
-from tests.oracle.identity import Event
+from tests.oracle.identity import Event, kind_of
 
 SETTINGS = Settings(id_key=b"key of the tests", phone_region="US")
 
@@ -29,15 +37,24 @@ def rules_of(funnels: list[FunnelFile]) -> RuleSet:
     return RuleSet(parse_funnel(funnel_toml(funnel), f"{funnel['name']}.toml") for funnel in funnels)
 
 
+def id_of(canonical: str) -> bytes:
+    """Give the id of an identifier in canonical form."""
+    return prospect_id_of(canonical, SETTINGS.id_key).bytes
+
+
+def number_of(kind: str) -> int:
+    """Give a kind's place in `funnel.identifiers.KINDS`."""
+    return KINDS.index(kind)
+
+
 def prospect_of(event: Event) -> bytes:
-    """Give the prospect whose event it is."""
-    identifier = strongest_identifier(event, SETTINGS.phone_region)
-    assert identifier is not None
-    return prospect_id_of(identifier, SETTINGS.id_key).bytes
+    """Give the prospect of the event's strongest identifier, where its way starts."""
+    return id_of(identifiers_of(event, SETTINGS.phone_region)[0])
 
 
 def touch_of(event: Event, rules: RuleSet) -> Touch:
     """Make the touch that intake makes of an accepted event; its body is not sealed."""
+    start, *weaker = identifiers_of(event, SETTINGS.phone_region)
     return Touch(
         occurred_at=event["occurred_at"],
         source=event["source"],
@@ -53,7 +70,37 @@ def touch_of(event: Event, rules: RuleSet) -> Touch:
         rep=event.get("rep") or "",
         matches=rules.match(event),
         rules=rules.fingerprint,
+        kind=number_of(kind_of(start)),
+        weaker=b"".join(bytes([number_of(kind_of(one))]) + id_of(one) for one in weaker),
         body=canonical_json(event),
+    )
+
+
+def names_in(body: bytes) -> tuple[bytes, ...]:
+    """Give the names of the identifiers in a touch's body: of its start, then of each weaker one, in the order of `Touch.weaker`."""
+    return tuple(one.encode() for one in identifiers_of(json.loads(body), SETTINGS.phone_region))
+
+
+def names_of(raw: bytes) -> tuple[bytes, ...]:
+    """Give the names of the identifiers in a touch as it came."""
+    from schemas.messages import decode_touch  # only here: most tests that translate need no schemas
+
+    return names_in(decode_touch(raw).body)
+
+
+def declaration_of(declaration: Declaration) -> messages.Declaration:
+    """Make the statement that intake makes of an accepted declaration."""
+    return messages.Declaration(
+        kind=number_of(kind_of(declaration.weaker)),
+        type=declaration.type,
+        occurred_at=declaration.occurred_at,
+        source=declaration.source,
+        event_id=declaration.event_id,
+        weaker=id_of(declaration.weaker),
+        stronger=id_of(declaration.stronger),
+        stronger_kind=number_of(kind_of(declaration.stronger)),
+        weaker_name=declaration.weaker.encode(),
+        stronger_name=declaration.stronger.encode(),
     )
 
 
@@ -84,3 +131,28 @@ def facts_of(truth: Truth) -> tuple[dict[tuple[bytes, RowKey], Transition], dict
         prospect = fields.pop("prospect_id").bytes
         standings[prospect, standing.funnel] = Standing(**fields)
     return transitions, standings
+
+
+class IdentityFacts(NamedTuple):
+    """Who is who, keyed as ClickHouse keys the rows."""
+
+    identifiers: dict[tuple[bytes, IdentifierRow], IdentifierRow]
+    """By prospect and the row itself: an identifier is there or it isn't."""
+    aliases: dict[tuple[bytes, bytes], AliasRow]
+    """By old and new id."""
+    shared: dict[tuple[bytes, int], SharedRow]
+    """By prospect and kind."""
+
+
+def identity_facts_of(truth: Truth) -> IdentityFacts:
+    """Give the oracle's rows of identity in the pipeline's words."""
+    identifiers = {}
+    for row in truth.identifiers:
+        identifier = IdentifierRow(number_of(row.kind), f"{row.kind}:{row.value}".encode())
+        identifiers[row.prospect_id.bytes, identifier] = identifier
+    aliases = {(row.old_id.bytes, row.new_id.bytes): AliasRow(row.new_id.bytes, row.since) for row in truth.aliases}
+    shared = {
+        (row.prospect_id.bytes, number_of(row.kind)): SharedRow(number_of(row.kind), row.seen_with)
+        for row in truth.shared
+    }
+    return IdentityFacts(identifiers, aliases, shared)

@@ -20,7 +20,7 @@ from sinks.migrations import migrate
 from sinks.process import run_sink
 from sinks.refresh import refresh
 from tests.clickhouse import ClickHouse
-from tests.oracle import ConversionRow, ProspectRow, TransitionRow, Truth
+from tests.oracle import AliasRow, ConversionRow, IdentifierRow, ProspectRow, SharedRow, TransitionRow, Truth
 from tests.pipeline import ID_KEY
 
 Rows = list[list[str]]
@@ -28,8 +28,11 @@ TABLES: dict[str, tuple[str, ...]] = {
     "stage_transitions": TransitionRow._fields,
     "prospects": ProspectRow._fields,
     "conversion_facts": ConversionRow._fields,
+    "prospect_identifiers": IdentifierRow._fields,
+    "prospect_aliases": AliasRow._fields,
+    "shared_identifiers": SharedRow._fields,
 }
-_MICROSECONDS = frozenset(("entered_at", "visit_opened_at", "stage_entered_at", "last_activity_at"))
+_MICROSECONDS = frozenset(("entered_at", "visit_opened_at", "stage_entered_at", "last_activity_at", "since"))
 _SECONDS = frozenset(("seconds_in_from", "seconds_to_move_on"))
 _MONEY = frozenset(("amount", "revenue"))
 
@@ -62,6 +65,9 @@ def expected(truth: Truth) -> dict[str, Rows]:
         "stage_transitions": truth.transitions,
         "prospects": truth.prospects,
         "conversion_facts": truth.conversion_facts,
+        "prospect_identifiers": truth.identifiers,
+        "prospect_aliases": truth.aliases,
+        "shared_identifiers": truth.shared,
     }
     return {table: sorted(_text(fields, row) for row in rows[table]) for table, fields in TABLES.items()}
 

@@ -5,7 +5,7 @@ All of it is drawn from a seeded `random.Random`: fast, and the same on every ma
 
 from __future__ import annotations
 
-from tests.generators.borders import Case, cases, random_case, smallest
+from tests.generators.borders import Case, cases, random_case, smallest, strangers
 from tests.generators.funnels import funnel_toml, random_funnel
 from tests.generators.realistic import generate_events, write_ndjson
 
@@ -17,5 +17,6 @@ __all__ = [
     "random_case",
     "random_funnel",
     "smallest",
+    "strangers",
     "write_ndjson",
 ]

@@ -11,12 +11,16 @@ from hypothesis import strategies as st
 
 from tests.generators.funnels import CAMPAIGNS, OUTCOMES, PLANS, TYPES, URLS, clauses_in, random_funnel
 from tests.oracle.clauses import microseconds
+from tests.oracle.identity import STRENGTH, kind_of, strongest_identifier
 
 Event = dict[str, Any]
 FunnelFile = dict[str, Any]
 
 START = 1_709_251_199_000_000
 """2024-02-29 23:59:59 UTC: a second before midnight, at the end of a leap day."""
+
+PHONE_REGION = "US"
+"""As in the settings of the tests that use these cases; all phone numbers here have a country code anyway."""
 
 PEOPLE: tuple[dict[str, str], ...] = (
     {"email": "jane@x.com"},
@@ -25,7 +29,7 @@ PEOPLE: tuple[dict[str, str], ...] = (
     {"user_id": "guest", "phone": "+14155550100"},
     {"anonymous_id": "browser-1"},
 )
-"""Whose events there are; the first two are one prospect."""
+"""What people are known by; the first two start alike, and all of them may turn out to be one."""
 
 
 COMMON = {"channel", "event_id", "source", "occurred_at", "anonymous_id", "user_id", "email", "phone", "account_id"}
@@ -149,6 +153,15 @@ def cases(max_events: int = 14) -> st.SearchStrategy[Case]:
     tenth as many visits get anywhere. `smallest` shrinks instead.
     """
     return st.integers(0, 2**63 - 1).map(lambda seed: random_case(random.Random(seed), max_events))
+
+
+def strangers(case: Case) -> Case:
+    """Give the case without what joins people: of each event only its strongest usable identifier stays."""
+    events = []
+    for event in case.events:
+        kind = kind_of(strongest_identifier(event, PHONE_REGION) or "")
+        events.append({name: value for name, value in event.items() if name not in STRENGTH or name == kind})
+    return case._replace(events=events)
 
 
 def smallest(case: Case, fails: Callable[[Case], bool]) -> Case:

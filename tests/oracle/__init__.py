@@ -1,31 +1,36 @@
 """The oracle: what the contract says of a set of events, computed plainly, slowly, and all at once.
 
-It shares no code with the packages it judges: it was written from the contract alone. Given decoded events, the
-funnel files as `tomllib` reads them, and the wall clock, it gives every row that must be in ClickHouse, and what
-became of each event. It knows nothing of arrival order, so it can't depend on it.
+It shares no code with the packages it judges: it was written from the contract alone. Given decoded events,
+declarations, the funnel files as `tomllib` reads them, and the wall clock, it gives every row that must be in
+ClickHouse, and what became of each event. It knows nothing of arrival order, so it can't depend on it.
 
-Scope: contract sections 1, 2, 3 and 5; of section 4 only that a prospect is the event's own strongest identifier.
-Bounded history (`too_late`) depends on arrival and is apart, in `tests.oracle.bounded`.
+Scope: contract sections 1 to 5. Bounded history (`too_late`) depends on arrival and is apart, in `tests.oracle.bounded`.
 """
 
 from __future__ import annotations
 
-from tests.oracle.acceptance import Accounting, Settings, account_for
+from tests.oracle.acceptance import Settings
 from tests.oracle.conversion import ConversionRow, conversion_facts
-from tests.oracle.identity import canonical_json, prospect_id_of, strongest_identifier
-from tests.oracle.rows import ProspectRow, TransitionRow
-from tests.oracle.truth import Truth, truth_of
+from tests.oracle.declarations import Declaration
+from tests.oracle.identity import canonical_json, identifiers_of, prospect_id_of, strongest_identifier
+from tests.oracle.rows import AliasRow, IdentifierRow, ProspectRow, SharedRow, TransitionRow
+from tests.oracle.truth import Accounting, Truth, account_for, truth_of
 
 __all__ = [
     "Accounting",
+    "AliasRow",
     "ConversionRow",
+    "Declaration",
+    "IdentifierRow",
     "ProspectRow",
     "Settings",
+    "SharedRow",
     "TransitionRow",
     "Truth",
     "account_for",
     "canonical_json",
     "conversion_facts",
+    "identifiers_of",
     "prospect_id_of",
     "strongest_identifier",
     "truth_of",

@@ -1,10 +1,10 @@
-"""What becomes of each event: dead letter, losing copy, ignored, or applied (contract, section 1)."""
+"""Which events are accepted, and which of their copies count (contract, section 1)."""
 
 from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from tests.oracle.clauses import SECOND, FunnelFile, is_relevant
+from tests.oracle.clauses import SECOND
 from tests.oracle.identity import Event, canonical_json, strongest_identifier
 
 YEAR_2000 = 946_684_800 * SECOND
@@ -12,40 +12,45 @@ AHEAD_OF_RECORD = 5 * 60 * SECOND
 
 
 class Settings(NamedTuple):
-    """What, besides events and funnels, decides rows."""
+    """What, besides events, declarations and funnels, decides rows."""
 
     id_key: bytes
     phone_region: str | None = None
     record_time: int | None = None
-    """The timestamp of the Kafka records (microseconds); None: no event is from the future."""
+    """The timestamp of the Kafka records (microseconds); None: nothing is from the future."""
+    most_stronger: int = 50
+    """An identifier seen with more different stronger ones of one kind is shared; split pairs don't count."""
+    most_ever: int = 128
+    """So is one that was seen with, or linked to, more of one kind, whatever was split: what it must remember is bounded."""
 
 
-class Accounting(NamedTuple):
-    """What became of each event, by its index in the input. Every index is in exactly one of them."""
+class Accepted(NamedTuple):
+    """What intake and copies leave, by index in the input. Every index is in exactly one of them."""
 
     dead: dict[int, str]
     """Index to reason: no_identifier or invalid_time."""
     duplicate: tuple[int, ...]
-    ignored: tuple[int, ...]
-    applied: tuple[int, ...]
+    distinct: tuple[int, ...]
+
+
+def is_invalid_time(occurred_at: int, settings: Settings) -> bool:
+    """Whether it lies before 2000, or too far after the Kafka record's own timestamp."""
+    if occurred_at < YEAR_2000:
+        return True
+    return settings.record_time is not None and occurred_at > settings.record_time + AHEAD_OF_RECORD
 
 
 def dead_letter_reason(event: Event, settings: Settings) -> str | None:
     """Give the reason why a decoded event is not accepted; None if it is."""
     if strongest_identifier(event, settings.phone_region) is None:
         return "no_identifier"
-    if event["occurred_at"] < YEAR_2000:
-        return "invalid_time"
-    if settings.record_time is not None and event["occurred_at"] > settings.record_time + AHEAD_OF_RECORD:
-        return "invalid_time"
-    return None
+    return "invalid_time" if is_invalid_time(event["occurred_at"], settings) else None
 
 
-def account_for(events: list[Event], funnels: list[FunnelFile], settings: Settings) -> Accounting:
-    """Say what becomes of each event.
+def accept(events: list[Event], settings: Settings) -> Accepted:
+    """Say which events are accepted, and of copies which one counts.
 
-    Of copies, one is applied (or ignored, if no funnel cares about *it*, whatever the others say), the rest are
-    duplicates. Of copies that are the same to the byte the first counts, which can't be told from the others.
+    Of copies that are the same to the byte the first counts, which can't be told from the others.
     """
     dead: dict[int, str] = {}
     copies: dict[tuple[Any, ...], list[int]] = {}
@@ -57,10 +62,9 @@ def account_for(events: list[Event], funnels: list[FunnelFile], settings: Settin
         identifier = strongest_identifier(event, settings.phone_region)
         copies.setdefault((event["source"], event["event_id"], identifier), []).append(index)
     duplicate: list[int] = []
-    ignored: list[int] = []
-    applied: list[int] = []
+    distinct: list[int] = []
     for indexes in copies.values():
         first, *rest = sorted(indexes, key=lambda index: (events[index]["occurred_at"], canonical_json(events[index])))
         duplicate += rest
-        (applied if any(is_relevant(funnel, events[first]) for funnel in funnels) else ignored).append(first)
-    return Accounting(dead, tuple(sorted(duplicate)), tuple(sorted(ignored)), tuple(sorted(applied)))
+        distinct.append(first)
+    return Accepted(dead, tuple(sorted(duplicate)), tuple(sorted(distinct)))

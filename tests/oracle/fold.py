@@ -9,13 +9,6 @@ from decimal import Decimal
 from tests.oracle.clauses import Clause, Event, FunnelFile, activity_of, clause_matches, is_relevant, microseconds
 from tests.oracle.rows import ProspectRow, TransitionRow
 
-Place = tuple[int, str, str]
-
-
-def place(event: Event) -> Place:
-    """Give the event's place in the order. Within one prospect the strongest identifier is always the same."""
-    return (event["occurred_at"], event["source"], event["event_id"])
-
 
 @dataclass
 class Visit:
@@ -28,8 +21,8 @@ class Visit:
     rows: list[TransitionRow] = field(default_factory=list)
     status: str = "open"
     closed_at: int = 0
-    closed_by: Event | None = None
-    """None for an open visit and an expired one."""
+    closed_after: int = 0
+    """Of a won or lost visit: how many events had been seen then, the closing one included."""
 
 
 class Fold:
@@ -47,16 +40,15 @@ class Fold:
 
     # What an event satisfies
 
-    def after_last_close(self, event: Event) -> bool:
-        """Whether the event lies after the point where the last visit closed, if one did."""
+    def after_last_close(self, position: int) -> bool:
+        """Whether the event seen at this position lies after the point where the last visit closed, if one did."""
         closed = [visit for visit in self.visits if visit.status != "open"]
         if not closed:
             return True
         last = closed[-1]
         if last.status == "expired":
-            return bool(event["occurred_at"] > last.closed_at)
-        assert last.closed_by is not None
-        return place(event) > place(last.closed_by)
+            return bool(self.seen[position]["occurred_at"] > last.closed_at)
+        return position >= last.closed_after
 
     def satisfies(self, clauses: list[Clause], event: Event) -> bool:
         """Whether the event, which is the last one seen, satisfies one of the clauses."""
@@ -68,10 +60,10 @@ class Fold:
             since = event["occurred_at"] - microseconds(clause["within"])
             counted = [
                 earlier
-                for earlier in self.seen
+                for position, earlier in enumerate(self.seen)
                 if clause_matches(clause, earlier)
                 and earlier["occurred_at"] >= since
-                and self.after_last_close(earlier)
+                and self.after_last_close(position)
             ]
             if len(counted) >= clause["at_least"]:
                 return True
@@ -131,7 +123,7 @@ class Fold:
         visit.stage = stage
         visit.clock = event["occurred_at"]
         if stage == len(self.stages) - 1:
-            visit.status, visit.closed_at, visit.closed_by = "won", event["occurred_at"], event
+            visit.status, visit.closed_at, visit.closed_after = "won", event["occurred_at"], len(self.seen)
 
     def expire(self, visit: Visit) -> None:
         """Close the visit a window after its clock."""
@@ -166,7 +158,7 @@ class Fold:
             visit.clock = max(visit.clock, event["occurred_at"])
         if self.satisfies(self.funnel.get("lost", {}).get("on", []), event):
             self.add_row(visit, "lost", "lost", event["occurred_at"], event)
-            visit.status, visit.closed_at, visit.closed_by = "lost", event["occurred_at"], event
+            visit.status, visit.closed_at, visit.closed_after = "lost", event["occurred_at"], len(self.seen)
             return
         furthest = self.furthest_stage(event)
         if furthest is not None and furthest > visit.stage:
@@ -226,9 +218,9 @@ class Fold:
 
 
 def fold(funnel: FunnelFile, prospect_id: uuid.UUID, events: list[Event], now: int) -> Fold:
-    """Fold one prospect's distinct events, in any order given, through one funnel, as seen at `now`."""
+    """Fold one prospect's distinct events, which come in the order, through one funnel, as seen at `now`."""
     result = Fold(funnel, prospect_id)
-    for event in sorted(events, key=place):
+    for event in events:
         if is_relevant(funnel, event):
             result.take(event)
     result.pass_time(now)

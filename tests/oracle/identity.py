@@ -8,6 +8,7 @@ import json
 import unicodedata
 import uuid
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 import phonenumbers
@@ -28,12 +29,16 @@ JUNK_WORDS = {
 }
 STRENGTH = ("user_id", "email", "phone", "anonymous_id")
 
+Place = tuple[int, str, str, str]
+"""Where an event stands in *the order*: occurred_at, source, event_id, canonical form of its strongest identifier."""
+
 
 def is_junk(value: str) -> bool:
     """Whether a normalised identifier says nothing: empty, only zeros and dashes, or a word for 'nobody'."""
     return set(value) <= {"0", "-"} or value.casefold() in JUNK_WORDS
 
 
+@lru_cache(maxsize=100_000)  # phone numbers are slow to parse, and the same few are asked for again and again
 def normalise(kind: str, value: str | None, phone_region: str | None) -> str | None:
     """Give the normalised identifier, or None where the value is none."""
     if value is None:
@@ -55,13 +60,32 @@ def normalise(kind: str, value: str | None, phone_region: str | None) -> str | N
     return None if is_junk(value) else value
 
 
+def identifiers_of(event: Event, phone_region: str | None) -> list[str]:
+    """Give all usable identifiers of an event in canonical form `kind:value`, the strongest first."""
+    values = ((kind, normalise(kind, event.get(kind), phone_region)) for kind in STRENGTH)
+    return [f"{kind}:{value}" for kind, value in values if value is not None]
+
+
 def strongest_identifier(event: Event, phone_region: str | None) -> str | None:
-    """Give the canonical form `kind:value` of the event's strongest identifier, None if it has none."""
-    for kind in STRENGTH:
-        value = normalise(kind, event.get(kind), phone_region)
-        if value is not None:
-            return f"{kind}:{value}"
-    return None
+    """Give the canonical form of the event's strongest identifier, None if it has none."""
+    return next(iter(identifiers_of(event, phone_region)), None)
+
+
+def kind_of(canonical: str) -> str:
+    """Give the kind of an identifier in canonical form."""
+    return canonical.partition(":")[0]
+
+
+def value_of(canonical: str) -> str:
+    """Give the value of an identifier in canonical form."""
+    return canonical.partition(":")[2]
+
+
+def place(event: Event, phone_region: str | None) -> Place:
+    """Give an accepted event's place in the order."""
+    strongest = strongest_identifier(event, phone_region)
+    assert strongest is not None
+    return (event["occurred_at"], event["source"], event["event_id"], strongest)
 
 
 def prospect_id_of(canonical: str, id_key: bytes) -> uuid.UUID:

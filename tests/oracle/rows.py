@@ -46,3 +46,28 @@ class ProspectRow(NamedTuple):
     stage_entered_at: int
     last_activity_at: int
     account_id: str
+
+
+class IdentifierRow(NamedTuple):
+    """One row of `prospect_identifiers`: an identifier that somebody used, and who that is in the end."""
+
+    prospect_id: uuid.UUID
+    kind: str
+    value: str
+
+
+class AliasRow(NamedTuple):
+    """One row of `prospect_aliases`: what was one prospect's goes on to another one, which may go on itself."""
+
+    old_id: uuid.UUID
+    new_id: uuid.UUID
+    since: int
+    """When the event or link that decided it occurred (microseconds, UTC)."""
+
+
+class SharedRow(NamedTuple):
+    """One row of `shared_identifiers`: an identifier that is nobody's."""
+
+    prospect_id: uuid.UUID
+    kind: str
+    seen_with: int

@@ -3,34 +3,77 @@
 from __future__ import annotations
 
 import uuid
-from collections import defaultdict
+from collections import Counter, defaultdict
+from collections.abc import Sequence
 from typing import NamedTuple
 
-from tests.oracle.acceptance import Accounting, Settings, account_for
-from tests.oracle.clauses import FunnelFile
+from tests.oracle.acceptance import Settings, accept
+from tests.oracle.clauses import FunnelFile, is_relevant
 from tests.oracle.conversion import ConversionRow, conversion_facts
+from tests.oracle.declarations import Declaration, refusal
 from tests.oracle.fold import fold
-from tests.oracle.identity import Event, prospect_id_of, strongest_identifier
-from tests.oracle.rows import ProspectRow, TransitionRow
+from tests.oracle.identity import Event, place, prospect_id_of
+from tests.oracle.people import alias_rows, identifier_rows, shared_rows
+from tests.oracle.rows import AliasRow, IdentifierRow, ProspectRow, SharedRow, TransitionRow
+from tests.oracle.stitching import Stitched, stitch
+
+
+class Accounting(NamedTuple):
+    """What became of each event, by its index in the input. Every index is in exactly one of them."""
+
+    dead: dict[int, str]
+    """Index to reason: no_identifier or invalid_time."""
+    duplicate: tuple[int, ...]
+    ignored: tuple[int, ...]
+    """No funnel cares for them, whoever's they are."""
+    shared: tuple[int, ...]
+    """Some funnel would care, but they are nobody's."""
+    applied: tuple[int, ...]
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many there are of each, dead letters by their reason; nothing where there is none."""
+        counts = Counter(self.dead.values())
+        for name in ("duplicate", "ignored", "shared", "applied"):
+            counts[name] = len(getattr(self, name))
+        return {name: count for name, count in counts.items() if count}
 
 
 class Truth(NamedTuple):
-    """All rows, each list sorted, and what became of each event."""
+    """All rows, each list sorted, and what became of each event and declaration."""
 
     transitions: list[TransitionRow]
     prospects: list[ProspectRow]
     conversion_facts: list[ConversionRow]
+    identifiers: list[IdentifierRow]
+    aliases: list[AliasRow]
+    shared: list[SharedRow]
     accounting: Accounting
+    owners: dict[int, uuid.UUID]
+    """Whose each applied event is, by its index."""
+    refused: dict[int, str]
+    """Declarations that are not accepted, by their index: invalid_declaration or invalid_time."""
+    circles: list[Declaration]
+    """Accepted ones that would close a circle: dead letters `invalid_declaration`."""
 
 
-def truth_of(events: list[Event], funnels: list[FunnelFile], settings: Settings, now: int) -> Truth:
-    """Compute what the contract says of the events at `now` (microseconds since the epoch)."""
-    accounting = account_for(events, funnels, settings)
+def truth_of(
+    events: list[Event],
+    funnels: list[FunnelFile],
+    settings: Settings,
+    now: int,
+    declarations: Sequence[Declaration] = (),
+) -> Truth:
+    """Compute what the contract says of events and declarations at `now` (microseconds since the epoch)."""
+    refused = {
+        index: reason for index, one in enumerate(declarations) if (reason := refusal(one, settings)) is not None
+    }
+    accepted = [one for index, one in enumerate(declarations) if index not in refused]
+    accounting, owners, stitched = _whose(events, funnels, settings, accepted)
+
     histories: dict[uuid.UUID, list[Event]] = defaultdict(list)
-    for index in accounting.applied:
-        identifier = strongest_identifier(events[index], settings.phone_region)
-        assert identifier is not None
-        histories[prospect_id_of(identifier, settings.id_key)].append(events[index])
+    for index in sorted(accounting.applied, key=lambda index: place(events[index], settings.phone_region)):
+        histories[owners[index]].append(events[index])
     transitions: list[TransitionRow] = []
     prospects: list[ProspectRow] = []
     for funnel in funnels:
@@ -43,5 +86,41 @@ def truth_of(events: list[Event], funnels: list[FunnelFile], settings: Settings,
         transitions=sorted(transitions),
         prospects=sorted(prospects),
         conversion_facts=conversion_facts(transitions, funnels),
+        identifiers=identifier_rows(stitched, settings.id_key),
+        aliases=alias_rows(stitched, settings.id_key),
+        shared=shared_rows(stitched, settings.id_key),
         accounting=accounting,
+        owners=owners,
+        refused=refused,
+        circles=stitched.circles,
     )
+
+
+def account_for(
+    events: list[Event], funnels: list[FunnelFile], settings: Settings, declarations: Sequence[Declaration] = ()
+) -> Accounting:
+    """Say what becomes of each event; declarations are accepted ones."""
+    return _whose(events, funnels, settings, declarations)[0]
+
+
+def _whose(
+    events: list[Event], funnels: list[FunnelFile], settings: Settings, declarations: Sequence[Declaration]
+) -> tuple[Accounting, dict[int, uuid.UUID], Stitched]:
+    """Say what becomes of each event and whose each applied one is.
+
+    Copies are decided before anything else, so what stands on a losing one counts for nothing. Of copies one is applied, if
+    some funnel cares about *it*, whatever the others say.
+    """
+    dead, duplicate, distinct = accept(events, settings)
+    stitched = stitch([events[index] for index in distinct], declarations, settings)
+    ignored, shared, applied = [], [], []
+    owners = {}
+    for index, owner in zip(distinct, stitched.owner, strict=True):
+        if not any(is_relevant(funnel, events[index]) for funnel in funnels):
+            ignored.append(index)
+        elif owner is None:
+            shared.append(index)
+        else:
+            applied.append(index)
+            owners[index] = prospect_id_of(owner, settings.id_key)
+    return Accounting(dead, duplicate, tuple(ignored), tuple(shared), tuple(applied)), owners, stitched

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from funnel.history import Limits
-from tests.generators import Case, cases, smallest
+from tests.generators import Case, cases, smallest, strangers
 from tests.generators.borders import lengths_in
 from tests.oracle import truth_of
 from tests.oracle.bounded import too_late
@@ -50,7 +50,7 @@ def disagreement(case: Case, seed: int) -> str:
 
 
 @tries(1_000)
-@given(cases(max_events=20), st.integers(0, 2**32))
+@given(cases(max_events=20).map(strangers), st.integers(0, 2**32))
 def test_bounded_history_equals_the_oracle(case: Case, seed: int) -> None:
     """Dead letters `too_late` are the oracle's, and what is folded for good has led where it would have led anyway."""
     found = disagreement(case, seed)

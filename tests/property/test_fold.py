@@ -12,22 +12,26 @@ from funnel.journey import START, expiry, fold, standing
 from tests.generators import Case, cases, smallest
 from tests.oracle import ProspectRow, TransitionRow, truth_of
 from tests.oracle.clauses import clause_matches
-from tests.oracle.fold import place
-from tests.oracle.identity import Event
+from tests.oracle.identity import Event, Place, place
 from tests.property.effort import tries
-from tests.translation import SETTINGS, prospect_of, prospect_row, rules_of, touch_of, transition_row
+from tests.translation import SETTINGS, prospect_row, rules_of, touch_of, transition_row
+
+
+def in_the_order(event: Event) -> Place:
+    """What to sort events by."""
+    return place(event, SETTINGS.phone_region)
 
 
 def rows_of(case: Case, rng: random.Random) -> tuple[list[TransitionRow], list[ProspectRow]]:
     """Fold a case's distinct events in the order, in random pieces."""
     rules = rules_of(case.funnels)
     histories: dict[bytes, list[Event]] = defaultdict(list)
-    for index in truth_of(case.events, case.funnels, SETTINGS, case.now).accounting.applied:
-        histories[prospect_of(case.events[index])].append(case.events[index])
+    for index, owner in truth_of(case.events, case.funnels, SETTINGS, case.now).owners.items():
+        histories[owner.bytes].append(case.events[index])
     transitions: list[TransitionRow] = []
     prospects: list[ProspectRow] = []
     for prospect, history in histories.items():
-        touches = [touch_of(event, rules) for event in sorted(history, key=place)]
+        touches = [touch_of(event, rules) for event in sorted(history, key=in_the_order)]
         for one in rules.funnels:
             progress, left = START, touches
             while left:
