@@ -15,14 +15,15 @@ import phonenumbers
 
 from funnel.durations import MICROSECONDS
 from funnel.events import Event, Touch
-from funnel.identifiers import ParsePhone, identify, prospect_id
+from funnel.identifiers import KINDS, ParsePhone, identify, prospect_id
 from funnel.rules import RuleSet
+from funnel.state import Opener
 from schemas.codec import EventCodec
 from schemas.errors import Undecodable
 from schemas.messages import decode_touch, encode_touch
 from schemas.sealing import Sealer
 
-Reason = Literal["undecodable", "no_identifier", "invalid_time", "too_late", "too_large"]
+Reason = Literal["undecodable", "no_identifier", "invalid_time", "too_late", "too_large", "invalid_declaration"]
 """Why an event is a dead letter (contract, section 1)."""
 
 EARLIEST = 946_684_800 * MICROSECONDS
@@ -55,11 +56,32 @@ class Refused(NamedTuple):
     """For people; holds no personal data."""
 
 
+def refused_time(occurred_at: int, timestamp: int) -> Refused | None:
+    """Why a time (microseconds) can't be, given its record's timestamp (milliseconds); None where it can."""
+    if occurred_at < EARLIEST:
+        return Refused("invalid_time", "occurred_at is before 2000-01-01")
+    if occurred_at >= LATEST:
+        return Refused("invalid_time", "occurred_at is after 2199")
+    if timestamp != NO_TIMESTAMP and occurred_at > timestamp * 1_000 + LEAD:
+        return Refused("invalid_time", "occurred_at is more than 5 minutes after the record's own timestamp")
+    return None
+
+
+class Whose(NamedTuple):
+    """Whom an event speaks of."""
+
+    start: bytes
+    """Id of its strongest identifier."""
+    kind: int
+    weaker: bytes
+    """The others, as `Touch.weaker` has them."""
+
+
 class Acceptance:
     """Decodes, validates, identifies, matches and seals, as one installation does it."""
 
     def __init__(
-        self, codec: EventCodec, rules: RuleSet, id_key: bytes, phone_region: str | None, max_event_bytes: int
+        self, codec: EventCodec, rules: RuleSet, id_key: bytes, parse_phone: ParsePhone, max_event_bytes: int
     ) -> None:
         """Make one.
 
@@ -67,25 +89,28 @@ class Acceptance:
             codec: knows the event schemas.
             rules: the funnels.
             id_key: JOURNEY_ID_KEY; decides every prospect_id.
-            phone_region: region (such as DE) of phone numbers without a country code; None: they are no identifiers.
+            parse_phone: see `phone_parser`.
             max_event_bytes: larger records are dead letters.
         """
         self._codec = codec
         self._rules = rules
         self._sealer = Sealer(id_key)
         self._max_event_bytes = max_event_bytes
-        parse_phone = phone_parser(phone_region)
 
-        def prospect_of(
-            user_id: str | None, email: str | None, phone: str | None, anonymous_id: str | None
-        ) -> bytes | None:
-            """The prospect an event with these identifiers belongs to; people send many events each."""
+        def whose(user_id: str | None, email: str | None, phone: str | None, anonymous_id: str | None) -> Whose | None:
+            """Whom an event with these identifiers speaks of; people send many events each."""
             event = {"user_id": user_id, "email": email, "phone": phone, "anonymous_id": anonymous_id}
             found = identify(event, parse_phone)
-            return prospect_id(id_key, found[0].canonical) if found else None
+            if not found:
+                return None
+            start, *weaker = found
+            listed = (bytes((KINDS.index(one.kind),)) + prospect_id(id_key, one.canonical) for one in weaker)
+            return Whose(prospect_id(id_key, start.canonical), KINDS.index(start.kind), b"".join(listed))
 
-        self._prospect_of = prospect_of
-        self._prospect_remembered = lru_cache(maxsize=PROSPECTS_REMEMBERED)(prospect_of)
+        self._parse_phone = parse_phone
+        self._whose = whose
+        self._whose_remembered = lru_cache(maxsize=PROSPECTS_REMEMBERED)(whose)
+        self.opener = Opener(self.canonical_of, self.names_of, self.clear)
 
     def accept(self, channel: str, data: bytes | None, timestamp: int) -> Accepted | Refused:
         """What becomes of a record.
@@ -101,37 +126,44 @@ class Acceptance:
             event = self._codec.decode(channel, data)
         except Undecodable as error:
             return Refused("undecodable", str(error))
-        prospect_of = self._prospect_remembered if data and len(data) <= LONGEST_REMEMBERED else self._prospect_of
-        prospect = prospect_of(event["user_id"], event["email"], event["phone"], event["anonymous_id"])
-        if prospect is None:
+        whose_of = self._whose_remembered if data and len(data) <= LONGEST_REMEMBERED else self._whose
+        whose = whose_of(event["user_id"], event["email"], event["phone"], event["anonymous_id"])
+        if whose is None:
             return Refused("no_identifier", "none of user_id, email, phone and anonymous_id holds a usable identifier")
-        occurred_at = event["occurred_at"]
-        if occurred_at < EARLIEST:
-            return Refused("invalid_time", "occurred_at is before 2000-01-01")
-        if occurred_at >= LATEST:
-            return Refused("invalid_time", "occurred_at is after 2199")
-        if timestamp != NO_TIMESTAMP and occurred_at > timestamp * 1_000 + LEAD:
-            return Refused("invalid_time", "occurred_at is more than 5 minutes after the record's own timestamp")
-        touch = touch_of(event, self._rules, self._sealer.seal(data or b""))
-        return Accepted(prospect, encode_touch(touch))
+        if refused := refused_time(event["occurred_at"], timestamp):
+            return refused
+        touch = touch_of(event, self._rules, self._sealer.seal(data or b""), whose.kind, whose.weaker)
+        return Accepted(whose.start, encode_touch(touch))
 
     def canonical_of(self, raw: bytes) -> bytes:
         """The canonical JSON of the event in a touch, made from the original bytes sealed there (contract, section 1, "Duplicates")."""
         touch = decode_touch(raw)
         return canonical_json(self._codec.decode(touch.channel, self._sealer.open(touch.body)))
 
+    def names_of(self, raw: bytes) -> tuple[bytes, ...]:
+        """Sealed canonical forms of the identifiers of the event in a touch, the strongest first."""
+        touch = decode_touch(raw)
+        event = self._codec.decode(touch.channel, self._sealer.open(touch.body))
+        return tuple(self._sealer.seal(one.canonical.encode()) for one in identify(event, self._parse_phone))
+
+    def clear(self, name: bytes) -> str:
+        """A sealed canonical form in clear."""
+        return self._sealer.open(name).decode()
+
     def original_of(self, raw: bytes) -> bytes:
         """The bytes of the event in a touch, as they came."""
         return self._sealer.open(decode_touch(raw).body)
 
 
-def touch_of(event: Event, rules: RuleSet, body: bytes) -> Touch:
+def touch_of(event: Event, rules: RuleSet, body: bytes, kind: int, weaker: bytes) -> Touch:
     """What of an event goes on to its prospect.
 
     Args:
         event: decoded and valid.
         rules: the funnels; they are asked here, once.
         body: the original bytes, sealed.
+        kind: of its strongest identifier (`Touch.kind`).
+        weaker: its other identifiers (`Touch.weaker`).
     """
     amount: Decimal | None = event.get("amount")
     return Touch(
@@ -149,6 +181,8 @@ def touch_of(event: Event, rules: RuleSet, body: bytes) -> Touch:
         event.get("rep") or "",
         rules.match(event),
         rules.fingerprint,
+        kind,
+        weaker,
         body,
     )
 
@@ -169,7 +203,11 @@ def _amount_text(value: Any) -> str:
 
 
 def phone_parser(region: str | None) -> ParsePhone:
-    """What turns phone numbers into E.164 (`funnel.identifiers.ParsePhone`), for numbers of a region by default."""
+    """What turns phone numbers into E.164 (`funnel.identifiers.ParsePhone`).
+
+    Args:
+        region: region (such as DE) of numbers without a country code; None: they are no identifiers.
+    """
 
     def parse(raw: str) -> str | None:
         try:

@@ -12,11 +12,13 @@ from agents.acceptance import Acceptance, Accepted
 from agents.backlog import Backlog
 from agents.batching import Record
 from agents.dead_letters import headers, origin_header
+from agents.declarations import CHANNEL, Declarations
 from agents.driver import Shipment
 from agents.partitioning import partition_of
 from agents.shipping import Output
+from schemas.catalog import SUBJECT_OF_CHANNEL
 
-CHANNEL_OF_TOPIC = {"web-events": "web", "email-events": "email", "sales-call-events": "call"}
+CHANNEL_OF_TOPIC = {subject: channel for channel, subject in SUBJECT_OF_CHANNEL.items()}
 """The input topics, and the channel whose events they carry."""
 
 
@@ -26,6 +28,7 @@ class Intake:
     def __init__(
         self,
         acceptance: Acceptance,
+        declarations: Declarations,
         backlog: Backlog,
         channels: Mapping[str, str],
         *,
@@ -37,7 +40,8 @@ class Intake:
         """Make one; topics by their full names.
 
         Args:
-            acceptance: what decides.
+            acceptance: what decides on events ...
+            declarations: ... and on declarations.
             backlog: told how old the records are that are handled.
             channels: channel of each input topic.
             touches: where accepted events go ...
@@ -45,24 +49,27 @@ class Intake:
             partitions: how many `touches` has.
             dead_letter_partitions: how many `dead_letters` has.
         """
-        self._acceptance, self._backlog, self._channels = acceptance, backlog, channels
+        self._acceptance, self._declarations = acceptance, declarations
+        self._backlog, self._channels = backlog, channels
         self._touches, self._partitions = touches, partitions
         self._dead_letters, self._dead_letter_partitions = dead_letters, dead_letter_partitions
 
     def handle(self, tp: TP, records: Sequence[Record]) -> Shipment:
         """One output a record."""
         self._backlog.note(tp, records[-1].timestamp)
-        accept, channel = self._acceptance.accept, self._channels[tp.topic]
+        channel = self._channels[tp.topic]
+        declares = channel == CHANNEL
         touches, partitions = self._touches, self._partitions
         outputs: list[Output] = []
         refused: Counter[str] = Counter()
         for record in records:
-            result = accept(channel, record.value, record.timestamp)
+            if declares:
+                result = self._declarations.accept(record.value, record.timestamp)
+            else:
+                result = self._acceptance.accept(channel, record.value, record.timestamp)
             if isinstance(result, Accepted):
-                prospect, touch = result
-                outputs.append(
-                    Output(touches, partition_of(prospect, partitions), prospect, touch, [origin_header(record)])
-                )
+                to, message = result
+                outputs.append(Output(touches, partition_of(to, partitions), to, message, [origin_header(record)]))
             else:
                 refused[result.reason] += 1
                 about = headers("intake", result.reason, result.message, tp.topic, tp.partition, record.offset)
@@ -71,7 +78,8 @@ class Intake:
 
         def settled() -> None:
             metrics.CONSUMED.labels(tp.topic).inc(len(records))
-            metrics.TOUCHES.inc(len(records) - refused.total())
+            accepted = metrics.DECLARED if declares else metrics.TOUCHES
+            accepted.inc(len(records) - refused.total())
             for reason, count in refused.items():
                 metrics.DEAD.labels(reason).inc(count)
 

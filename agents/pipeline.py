@@ -10,23 +10,27 @@ from pathlib import Path
 from faust.types import TP
 
 from agents import metrics
-from agents.acceptance import Acceptance
+from agents.acceptance import Acceptance, phone_parser
 from agents.app import RunApp, run_worker
 from agents.backlog import Backlog
 from agents.batching import Positions
 from agents.config import WorkerConfig
+from agents.declarations import Declarations
 from agents.intake import CHANNEL_OF_TOPIC, Intake
 from agents.prospects import Prospects
 from agents.shipping import Output
 from funnel.definition import load_funnels
 from funnel.durations import MICROSECONDS
 from funnel.history import Limits
+from funnel.identity import Bounds
 from funnel.rules import RuleSet
+from funnel.state import Terms
 from schemas.codec import EventCodec
 from schemas.messages import encode_tick
 from schemas.registry import Registry
 
 DEFAULT_LIMITS = Limits()
+DEFAULT_BOUNDS = Bounds()
 TICK_SECONDS = 0.5
 TICKS_AT_ONCE = 5_000
 
@@ -46,6 +50,7 @@ class PipelineConfig:
     phone_region: str | None = None
     max_event_bytes: int = 65_536
     limits: Limits = DEFAULT_LIMITS
+    bounds: Bounds = DEFAULT_BOUNDS
 
     def __repr__(self) -> str:
         """Everything but the key."""
@@ -66,11 +71,12 @@ def equip(app: RunApp, pipeline: PipelineConfig, rules: RuleSet) -> None:
     """Add the agents to an app."""
     topic = app.config.topic
     backlog = Backlog()
-    acceptance = Acceptance(
-        EventCodec(pipeline.registry), rules, pipeline.id_key, pipeline.phone_region, pipeline.max_event_bytes
-    )
+    codec, parse_phone = EventCodec(pipeline.registry), phone_parser(pipeline.phone_region)
+    acceptance = Acceptance(codec, rules, pipeline.id_key, parse_phone, pipeline.max_event_bytes)
+    declarations = Declarations(codec, pipeline.id_key, parse_phone, pipeline.max_event_bytes)
     intake = Intake(
         acceptance,
+        declarations,
         backlog,
         {topic(name): channel for name, channel in CHANNEL_OF_TOPIC.items()},
         touches=topic("touches"),
@@ -81,12 +87,14 @@ def equip(app: RunApp, pipeline: PipelineConfig, rules: RuleSet) -> None:
     app.add_agent("intake", list(CHANNEL_OF_TOPIC), intake)
     state = app.state()
     prospects = Prospects(
-        rules,
+        Terms(rules, acceptance.opener, pipeline.limits, pipeline.bounds),
         acceptance,
+        declarations,
         state.records,
         backlog,
-        pipeline.limits,
         partial(_settled, app),
+        touches=topic("touches"),
+        partitions=pipeline.partitions,
         facts=topic("facts"),
         dead_letters=topic("dead-letters"),
         dead_letter_partitions=pipeline.dead_letter_partitions,

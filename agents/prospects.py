@@ -11,17 +11,20 @@ from agents import metrics
 from agents.acceptance import Acceptance
 from agents.backlog import Backlog
 from agents.batching import Record
-from agents.dead_letters import headers_of_touch
+from agents.dead_letters import headers, headers_of_touch
 from agents.deadlines import Deadlines
+from agents.declarations import Declarations
 from agents.driver import Change, Shipment
+from agents.mailbox import bytes_of, message_of
+from agents.partitioning import partition_of
 from agents.records import due_at_of, records_of, state_of
 from agents.shipping import Output
 from agents.store import PartitionStore
 from funnel.facts import Facts
-from funnel.history import Limits
-from funnel.prospect import Arrival, Message, State, Tick, receive
-from funnel.rules import RuleSet
-from schemas.messages import decode_message, encode_facts
+from funnel.messages import Arrival, Declaration, Handed, Message
+from funnel.prospect import receive
+from funnel.state import Outcome, State, Terms
+from schemas.messages import encode_facts
 
 STATES_READY = 100_000
 """Prospects whose state is held ready to use, a worker; of the others only the records are, a third of the size."""
@@ -30,6 +33,7 @@ PART_BYTES = 512 * 1024
 """A busy prospect's changes are stored, and told, in parts of about this size: a group of changes and a message each go in
 one record batch, and no topic of ours takes one of more than 2 MiB (`journey.topics`)."""
 
+_CIRCLE = "a link of two user_ids closes a circle with earlier ones"
 _TOO_LATE = "before what its prospect keeps of history; that is folded for good"
 
 
@@ -38,13 +42,15 @@ class Prospects:
 
     def __init__(
         self,
-        rules: RuleSet,
+        terms: Terms,
         acceptance: Acceptance,
+        declarations: Declarations,
         store: PartitionStore,
         backlog: Backlog,
-        limits: Limits,
         settled: Callable[[TP], int],
         *,
+        touches: str,
+        partitions: int,
         facts: str,
         dead_letters: str,
         dead_letter_partitions: int,
@@ -52,18 +58,22 @@ class Prospects:
         """Make one; topics by their full names.
 
         Args:
-            rules: the funnels.
-            acceptance: opens what it sealed.
+            terms: on which prospects are kept.
+            acceptance: opens what it sealed ...
+            declarations: ... and so do these.
             store: the prospects' records.
             backlog: told how old the records are that are handled.
-            limits: how much history a prospect keeps.
             settled: offset of a source partition before which nothing will be delivered again.
-            facts: where facts go; it has as many partitions as `touches`.
+            touches: where what prospects tell each other goes ...
+            partitions: ... and how many partitions that, the changelog and `facts` have.
+            facts: where facts go.
             dead_letters: where events that come too late go.
             dead_letter_partitions: how many partitions that has.
         """
-        self._rules, self._acceptance, self._store = rules, acceptance, store
-        self._backlog, self._limits, self._settled = backlog, limits, settled
+        self._terms, self._store = terms, store
+        self._acceptance, self._declarations = acceptance, declarations
+        self._backlog, self._settled = backlog, settled
+        self._touches, self._partitions = touches, partitions
         self._facts, self._dead_letters, self._dead_letter_partitions = facts, dead_letters, dead_letter_partitions
         self._states: dict[int, dict[bytes, State]] = {}
         self.deadlines: dict[int, Deadlines] = {}
@@ -75,7 +85,7 @@ class Prospects:
         self._backlog.note(tp, records[-1].timestamp)
         messages: dict[bytes, list[Message]] = {}
         for record in records:
-            received_now = _message_of(record)
+            received_now = message_of(record.offset, record.value or b"")
             prospect = record.key or b""
             others = messages.get(prospect)
             if others is None:
@@ -84,28 +94,22 @@ class Prospects:
                 others.append(received_now)
 
         partition, settled = tp.partition, self._settled(tp)
-        deadlines, states, canonical_of = (
-            self.deadlines[partition],
-            self._states[partition],
-            self._acceptance.canonical_of,
-        )
+        terms, deadlines, states = self._terms, self.deadlines[partition], self._states[partition]
         changelog: list[list[Change]] = []
         outputs: list[Output] = []
-        applied = duplicate = ignored = told = 0
+        counted, told = Counted(), 0
         late: set[int] = set()
         for prospect, received in messages.items():
             state = states.pop(prospect, None)
             if state is None:
-                state = state_of(self._rules, self._store.records(partition, prospect))
+                state = state_of(terms, self._store.records(partition, prospect))
             for part in (received,) if len(received) == 1 else _parts(received):
-                outcome = receive(state, part, self._rules, canonical_of, self._limits, settled)
+                outcome = receive(prospect, state, part, terms, settled)
                 state = outcome.state
-                applied += outcome.applied
-                duplicate += outcome.duplicate
-                ignored += outcome.ignored
+                counted.add(outcome)
                 if outcome.too_late:
-                    late.update(arrival.position for arrival in outcome.too_late)
-                if changes := records_of(outcome, self._rules):
+                    late.update(message.position for message in outcome.too_late)
+                if changes := records_of(outcome, terms):
                     changelog.append([(prospect + suffix, value) for suffix, value in changes])
                     self._store.change(partition, prospect, changes)
                     deadlines.set(prospect, outcome.due_at)
@@ -113,15 +117,17 @@ class Prospects:
                     for message in _messages_of(prospect, outcome.facts):
                         told += 1
                         outputs.append(Output(self._facts, partition, prospect, message))
+                for to, statement in outcome.sends:
+                    outputs.append(Output(self._touches, partition_of(to, self._partitions), to, bytes_of(statement)))
+                if outcome.invalid:
+                    outputs += [self._circle(records[-1], one) for one in outcome.invalid]
             states[prospect] = state  # at the end of the dict: it was used last
         if late:
             outputs.extend(self._dead_letter(record) for record in records if record.offset in late)
         self._forget_some(states)
 
         def count() -> None:
-            metrics.APPLIED.inc(applied)
-            metrics.DUPLICATE.inc(duplicate)
-            metrics.IGNORED.inc(ignored)
+            counted.tell()
             metrics.FACTS.inc(told)
             metrics.DEAD.labels("too_late").inc(len(late))
             metrics.DEADLINES.set(sum(map(len, self.deadlines.values())))
@@ -130,10 +136,17 @@ class Prospects:
         return Shipment(changelog, outputs, count)
 
     def _dead_letter(self, record: Record) -> Output:
-        original = self._acceptance.original_of(record.value or b"")
+        message = message_of(record.offset, record.value or b"")
+        original = self._acceptance.original_of(message.raw) if isinstance(message, Arrival | Handed) else b""
         about = headers_of_touch(record, "too_late", _TOO_LATE)
         partition = record.partition % self._dead_letter_partitions
         return Output(self._dead_letters, partition, record.key, original, about)
+
+    def _circle(self, record: Record, declaration: Declaration) -> Output:
+        """The dead letter of a link that closes a circle, which may have come long before the record that shows it."""
+        about = headers("prospects", "invalid_declaration", _CIRCLE, record.topic, record.partition, record.offset)
+        partition = record.partition % self._dead_letter_partitions
+        return Output(self._dead_letters, partition, record.key, self._declarations.original_of(declaration), about)
 
     def _forget_some(self, states: dict[bytes, State]) -> None:
         """Let go of the states that were used longest ago, beyond the partition's share; their records stay."""
@@ -150,7 +163,7 @@ class Prospects:
         if partition in self._store.partitions:
             store, deadlines = self._store, Deadlines()
             for prospect in islice(store.prospects(partition), 1):
-                state_of(self._rules, store.records(partition, prospect))  # refuses the state of other funnels at once
+                state_of(self._terms, store.records(partition, prospect))  # refuses the state of other funnels at once
             dues = (
                 (prospect, due_at_of(store.records(partition, prospect))) for prospect in store.prospects(partition)
             )
@@ -159,11 +172,37 @@ class Prospects:
             self._states[partition] = {}
 
 
+class Counted:
+    """What became of events in one run; events that go elsewhere count there."""
+
+    def __init__(self) -> None:
+        self._applied = self._ignored = self._shared = self._duplicate = self._invalid = self._sent = 0
+
+    def add(self, outcome: Outcome) -> None:
+        """Count one outcome."""
+        self._applied += outcome.applied
+        self._ignored += outcome.ignored
+        self._shared += outcome.shared
+        self._duplicate += outcome.duplicate
+        self._invalid += len(outcome.invalid)
+        self._sent += len(outcome.sends)
+
+    def tell(self) -> None:
+        """Add it to the metrics."""
+        metrics.DUPLICATE.inc(self._duplicate)
+        metrics.count(metrics.APPLIED, "applied", self._applied)
+        metrics.count(metrics.IGNORED, "ignored", self._ignored)
+        metrics.count(metrics.SHARED, "shared", self._shared)
+        metrics.count(metrics.DECLARED, "declared", -self._invalid)
+        metrics.DEAD.labels("invalid_declaration").inc(self._invalid)
+        metrics.SENT.inc(self._sent)
+
+
 def _parts(messages: list[Message]) -> Iterator[list[Message]]:
     """A prospect's messages in parts that may be stored one without the other; almost always one."""
     size = start = 0
     for at, message in enumerate(messages):
-        if isinstance(message, Arrival):
+        if isinstance(message, Arrival | Handed):
             size += len(message.raw)
             if size > PART_BYTES and at > start:
                 yield messages[start:at]
@@ -190,9 +229,3 @@ def _messages_of(prospect: bytes, facts: Facts) -> list[bytes]:
         *_messages_of(prospect, Facts._make([facts.revision, *first])),
         *_messages_of(prospect, Facts._make([facts.revision, *second])),
     ]
-
-
-def _message_of(record: Record) -> Message:
-    value = record.value or b""
-    message = decode_message(value)
-    return Tick(record.offset, message) if isinstance(message, int) else Arrival(record.offset, message, value)

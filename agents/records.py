@@ -14,8 +14,8 @@ import marshal
 from collections.abc import Mapping
 from struct import Struct
 
-from funnel.events import OrderKey
 from agents.notes import pack_note, unpack_note
+from funnel.events import OrderKey
 from funnel.history import EVENT_SUFFIX, History, Kept, Unread, in_order
 from funnel.identity import ID_BYTES, NOBODY, Identity, Note, way_of
 from funnel.journey import Progress

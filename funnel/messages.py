@@ -137,8 +137,6 @@ class Said(NamedTuple):
     position: int
     """Offset of its record."""
     statement: Statement
-    raw: bytes
-    """The statement as it came."""
 
 
 class Handed(NamedTuple):

@@ -20,6 +20,9 @@ class Counts:
     applied: int = 0
     duplicate: int = 0
     ignored: int = 0
+    shared: int = 0
+    declared: int = 0
+    """Declarations, which are no events, but are consumed."""
     dead: Mapping[str, int] = field(default_factory=dict)
     """By reason; those that the worker refused, not the lines that were none."""
     facts: int = 0
@@ -29,7 +32,7 @@ class Counts:
     @property
     def accounted(self) -> int:
         """Events whose fate is known; equals `consumed` when all is through."""
-        return self.applied + self.duplicate + self.ignored + sum(self.dead.values())
+        return self.applied + self.duplicate + self.ignored + self.shared + self.declared + sum(self.dead.values())
 
 
 class Counter:
@@ -59,11 +62,17 @@ class Counter:
         for told in self._last.values():
             for name, value in told.items():
                 totals[name] += value
+
+        def net(name: str) -> int:
+            return int(totals[f"journey_{name}_total"] - totals[f"journey_taken_back_total{{{name}}}"])
+
         return Counts(
             consumed=int(totals["journey_consumed_total"]),
-            applied=int(totals["journey_applied_total"]),
+            applied=net("applied"),
             duplicate=int(totals["journey_duplicate_total"]),
-            ignored=int(totals["journey_ignored_total"]),
+            ignored=net("ignored"),
+            shared=net("shared"),
+            declared=net("declared"),
             dead={
                 name[len(_DEAD) : -1]: int(value)
                 for name, value in sorted(totals.items())

@@ -93,7 +93,7 @@ def scrape(port: int) -> Mapping[str, float] | None:
             if sample.name.endswith(("_created", "_bucket")):
                 continue
             totals[sample.name] += sample.value
-            for label in ("reason", "topic", "table"):
+            for label in ("reason", "topic", "table", "count"):
                 if label in sample.labels:
                     totals[f"{sample.name}{{{sample.labels[label]}}}"] += sample.value
     return dict(totals)
