@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -162,17 +161,3 @@ def strangers(case: Case) -> Case:
         kind = kind_of(strongest_identifier(event, PHONE_REGION) or "")
         events.append({name: value for name, value in event.items() if name not in STRENGTH or name == kind})
     return case._replace(events=events)
-
-
-def smallest(case: Case, fails: Callable[[Case], bool]) -> Case:
-    """Give a smallest part of a failing case that still fails."""
-    shrinking = True
-    while shrinking:
-        shrinking = False
-        smaller = [case._replace(events=case.events[:i] + case.events[i + 1 :]) for i in range(len(case.events))]
-        smaller += [case._replace(funnels=case.funnels[:i] + case.funnels[i + 1 :]) for i in range(len(case.funnels))]
-        for candidate in smaller:
-            if candidate.events and candidate.funnels and fails(candidate):
-                case, shrinking = candidate, True
-                break
-    return case
