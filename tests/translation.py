@@ -152,7 +152,7 @@ def identity_facts_of(truth: Truth) -> IdentityFacts:
         identifiers[row.prospect_id.bytes, identifier] = identifier
     aliases = {(row.old_id.bytes, row.new_id.bytes): AliasRow(row.new_id.bytes, row.since) for row in truth.aliases}
     shared = {
-        (row.prospect_id.bytes, number_of(row.kind)): SharedRow(number_of(row.kind), row.seen_with)
+        (row.identifier.bytes, number_of(row.kind)): SharedRow(number_of(row.kind), row.seen_with)
         for row in truth.shared
     }
     return IdentityFacts(identifiers, aliases, shared)

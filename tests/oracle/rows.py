@@ -68,6 +68,7 @@ class AliasRow(NamedTuple):
 class SharedRow(NamedTuple):
     """One row of `shared_identifiers`: an identifier that is nobody's."""
 
-    prospect_id: uuid.UUID
+    identifier: uuid.UUID
+    """The id that its prospect would have, if it were somebody's."""
     kind: str
     seen_with: int
