@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from funnel.events import OrderKey
 from funnel.facts import AliasRow, Facts, IdentifierRow, RowKey, SharedRow, Standing, Transition
 from funnel.history import Kept
-from funnel.identity import BOOK, Identity, Member, Way, own
+from funnel.identity import BOOK, Identity, Member, Way, names, own
 from funnel.journey import Progress, expiry, fold, standing
 from funnel.reception import Reception
 from funnel.rules import RuleSet
@@ -106,14 +106,14 @@ def changed_standings(reception: Reception, progress: tuple[Progress, ...]) -> t
 
 def identity_rows(identity: Identity, way: Way) -> dict[Retracted, IdentityRow]:
     """The rows of an identifier itself, by what they would be retracted as."""
-    kind, name = own(identity)
+    kind = own(identity).kind
     if kind == BOOK:
         return {}
     if way.shared:
         return {("shared", bytes((kind,))): SharedRow(kind, way.shared)}
     if way.turns:
         return {("alias", to): AliasRow(to, since) for to, since in way.since}
-    members = [(kind, name)] if name else []
+    members = names(identity)
     members += [(note.kind, note.name) for note in identity.values() if isinstance(note, Member)]
     return {("identifier", bytes((kind,)) + name): IdentifierRow(kind, name) for kind, name in members}
 

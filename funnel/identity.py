@@ -38,6 +38,8 @@ class Own(NamedTuple):
     kind: int
     name: bytes
     """Its canonical form, sealed; b"" where nobody said it yet."""
+    started: int = 0
+    """1 where an event's way started here."""
 
 
 class Seen(NamedTuple):
@@ -63,6 +65,8 @@ class Declared(NamedTuple):
     """Of the stronger one."""
     weaker_name: bytes
     stronger_name: bytes
+    linked: int
+    """1 where the pair was ever linked."""
 
 
 class StandsFor(NamedTuple):
@@ -129,7 +133,9 @@ class Bounds(NamedTuple):
     most_stronger: int = 50
     """Seen with more different stronger ones of one kind than this, it is shared."""
     most_ever: int = 128
-    """With more than this, whatever was declared apart, it is shared for good, and forgets whom it was seen with."""
+    """With more than this it is shared whatever was declared apart ..."""
+    most_kept: int = 192
+    """... and with more than this for good: it forgets whom it was seen with. Further, so that copies that give way don't decide it."""
     sign_ins: int = 500
     """Sign-ins a device with several people remembers one by one; the latest."""
 
@@ -181,6 +187,15 @@ def entries(listed: bytes) -> Iterator[tuple[int, bytes]]:
         yield listed[at], listed[at + 1 : at + ENTRY_BYTES]
 
 
+def names(identity: Identity) -> list[tuple[int, bytes]]:
+    """The identifier itself, as kind and name, where it is on any event that counts; one only declared is on none."""
+    kind, name, started = own(identity)
+    if not name or kind == BOOK:
+        return []
+    seen = started or OVERRUN in identity or any(isinstance(note, Seen) and note.stronger for note in identity.values())
+    return [(kind, name)] if seen else []
+
+
 def senders(identity: Identity) -> set[bytes]:
     """Those whose sightings of it count."""
     return {key[1:17] for key, note in identity.items() if isinstance(note, Seen) and note.stronger}
@@ -206,15 +221,17 @@ def way_of(identity: Identity, bounds: Bounds, clear: Clear) -> Way:
     declared = {key[17:33]: note for key, note in identity.items() if isinstance(note, Declared)}
     split = {stronger for stronger, note in declared.items() if note.type == "split"}
     sightings = _sightings(identity, declared, split, clear)
-    if not sightings:
+    if not sightings and len(identity) <= bounds.most_ever:
         return HERE
     different: defaultdict[int, set[bytes]] = defaultdict(set)
     for _, _, stronger in sightings:
         for kind, one in stronger:
             different[kind].add(one)
-    most = max(map(len, different.values()))
-    if most > bounds.most_stronger:
-        return Way(min(most, bounds.most_ever + 1))
+    ever = seen_ever(identity) if len(identity) > bounds.most_stronger else 0
+    if ever > bounds.most_ever or max(map(len, different.values()), default=0) > bounds.most_stronger:
+        return Way(min(ever, bounds.most_ever + 1))
+    if not sightings:
+        return HERE
     if own(identity).kind == DEVICE:
         return _turning(sightings)
     best = min(different)
@@ -229,7 +246,7 @@ def seen_ever(identity: Identity) -> int:
         if isinstance(note, Seen):
             for kind, one in entries(note.stronger):
                 different[kind].add(one)
-        elif isinstance(note, Declared) and note.type == "link":
+        elif isinstance(note, Declared) and note.linked:
             different[note.kind].add(key[17:33])
     return max(map(len, different.values()), default=0)
 
@@ -270,7 +287,7 @@ def _turning(sightings: list[_Sighting]) -> Way:
     first: dict[bytes, int] = {}
     for when, since, stronger in sightings:
         to = stronger[0][1]
-        first[to] = min(since, first.get(to, since))
+        first.setdefault(to, since)
         if not turns or turns[-1][1] != to:
             turns.append((when, to))
     return Way(turns=tuple(turns), since=tuple(sorted(first.items())))

@@ -207,6 +207,6 @@ def _declaration(identity: Identity, key: bytes) -> Declaration:
     """A link of two user_ids, from what the book notes of it."""
     note = identity[key]
     assert isinstance(note, Declared)
-    occurred_at, source, event_id, type_, kind, weaker_name, stronger_name = note
+    occurred_at, source, event_id, type_, kind, weaker_name, stronger_name, _ = note
     weaker, stronger = key[1 : 1 + ID_BYTES], key[1 + ID_BYTES :]
     return Declaration(USER, type_, occurred_at, source, event_id, weaker, stronger, kind, weaker_name, stronger_name)

@@ -113,8 +113,8 @@ class Reception:
             self.too_late.append(arrival)
         else:
             kept = Kept(touch, arrival.raw, arrival.position, self.revision, suffix)
-            if OWN not in self.identity or not own(self.identity).name:
-                self._note(OWN, Own(touch.kind, self.terms.opener.names_of(arrival.raw)[0]))
+            if not own(self.identity).started:
+                self._note(OWN, Own(touch.kind, self.terms.opener.names_of(arrival.raw)[0], 1))
             if known is not None:
                 self.duplicate += 1
                 self._remove([known])
@@ -258,7 +258,7 @@ class Reception:
         """Somebody says what the identifier is."""
         known = own(self.identity)
         if known.kind < 0 or (name and not known.name):
-            self._note(OWN, Own(kind, name or known.name))
+            self._note(OWN, Own(kind, name or known.name, known.started))
 
     def _sighting(self, sighting: Sighting) -> None:
         self._is(sighting.kind, sighting.name)
@@ -270,15 +270,19 @@ class Reception:
             return
         seen = Seen(sighting.revision, *sighting.order, sighting.sender_name, sighting.stronger)
         self._note(key, seen)
-        if len(self.identity) > self.terms.bounds.most_ever and seen_ever(self.identity) > self.terms.bounds.most_ever:
-            self._overrun()
-        elif sighting.kind == DEVICE:
+        self._bound()
+        if sighting.kind == DEVICE and sighting.slot[:1] == EACH:
             self._bound_sign_ins()
 
-    def _overrun(self) -> None:
-        self._note(OVERRUN, Flag())
-        for key in [key for key, note in self.identity.items() if isinstance(note, Seen)]:
-            self._note(key, None)
+    def _bound(self) -> None:
+        """Seen with far too many, it is shared for good, and need not remember whom it was seen with."""
+        most = self.terms.bounds.most_kept
+        if OVERRUN in self.identity or len(self.identity) <= most or own(self.identity).kind == BOOK:
+            return
+        if seen_ever(self.identity) > most:
+            self._note(OVERRUN, Flag())
+            for key in [key for key, note in self.identity.items() if isinstance(note, Seen)]:
+                self._note(key, None)
 
     def _bound_sign_ins(self) -> None:
         each = [
@@ -293,16 +297,22 @@ class Reception:
         else:
             self._is(BOOK, b"")
         key = declared_key(declaration)
+        known = self.identity.get(key)
+        if not isinstance(known, Declared):
+            known = None
         note = Declared(
             *declaration.order,
             declaration.type,
             declaration.stronger_kind,
             declaration.weaker_name,
             declaration.stronger_name,
+            int(declaration.type == "link" or (known is not None and known.linked)),
         )
-        known = self.identity.get(key)
-        if not isinstance(known, Declared) or note[:4] > known[:4]:
+        if known is None or note[:4] > known[:4]:
             self._note(key, note)
+        elif note.linked > known.linked:
+            self._note(key, known._replace(linked=1))
+        self._bound()
 
     def _membership(self, membership: Membership) -> None:
         sender, revision, identifier, kind, name = membership

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from funnel.aliases import Aliases, aliases_of
 from funnel.history import Kept
-from funnel.identity import BOOK, DEVICE, HERE, Flag, Identity, Member, Told, Way, entries, own, wanted
+from funnel.identity import BOOK, DEVICE, HERE, Flag, Identity, Member, Told, Way, entries, names, own, wanted
 from funnel.messages import Alias, Handover, Membership, Reset, Send, Sighting, SignInsWanted
 from funnel.reception import EACH, FIRST, Reception, place_of, stronger_of
 from funnel.state import Retracted, State, Terms
@@ -50,7 +50,7 @@ def changes(reception: Reception, way: Way) -> Sending:
 def everything(me: bytes, state: State, terms: Terms) -> list[Send]:
     """All that an actor has to tell others and that could have been lost."""
     revision, identity, way = state.revision, state.identity, state.way
-    names = terms.opener.names_of
+    names_of = terms.opener.names_of
     sends: list[Send] = []
     owned = {kept.touch.order: kept for kept in state.history.events if not kept.sender and kept.touch.weaker}
     for key, note in identity.items():
@@ -58,7 +58,7 @@ def everything(me: bytes, state: State, terms: Terms) -> list[Send]:
         if isinstance(note, Told) and note in owned:
             kept = owned[note]
             kind = next(kind for kind, one in entries(kept.touch.weaker) if one == weaker)
-            sends.append(_sighting(me, identity, revision, kind, weaker, FIRST + key[17:], kept, names(kept.raw)))
+            sends.append(_sighting(me, identity, revision, kind, weaker, FIRST + key[17:], kept, names_of(kept.raw)))
         elif isinstance(note, Flag) and key[:1] == b"q":
             sends += _each(me, identity, revision, weaker, owned.values())
     for what, whose in (pair for pair, _ in state.head.retracted):
@@ -95,13 +95,13 @@ def said_again(sends: Iterable[Send]) -> set[Retracted]:
 
 def _tell_sightings(reception: Reception, sends: list[Send], retracted: list[Retracted]) -> None:
     me, identity, revision = reception.me, reception.identity, reception.revision
-    names = reception.terms.opener.names_of
+    names_of = reception.terms.opener.names_of
     for (weaker, slot), (kind, kept) in reception.sighted.items():
         if kept is None:
             sends.append(_taken_back(me, identity, revision, kind, weaker, slot))
             retracted.append(("sighting", bytes((kind,)) + weaker + slot))
         else:
-            named = names(kept.raw) if slot[:1] == FIRST else ()
+            named = names_of(kept.raw) if slot[:1] == FIRST else ()
             sends.append(_sighting(me, identity, revision, kind, weaker, slot, kept, named))
     for device in sorted(reception.asked):
         sends += _each(me, identity, revision, device, reception.history.events)
@@ -124,9 +124,9 @@ def _sighting(
     weaker: bytes,
     slot: bytes,
     kept: Kept,
-    names: tuple[bytes, ...],
+    named: tuple[bytes, ...],
 ) -> Send:
-    name = names[place_of(kept.touch, weaker)] if names else b""
+    name = named[place_of(kept.touch, weaker)] if named else b""
     stronger = stronger_of(me, kept.touch, weaker)
     return Send(weaker, Sighting(kind, me, slot, revision, name, own(identity).name, *kept.touch.order, stronger))
 
@@ -137,7 +137,7 @@ def _taken_back(me: bytes, identity: Identity, revision: int, kind: int, weaker:
 
 def _hand_on(reception: Reception, way: Way, sends: list[Send], retracted: list[Retracted]) -> None:
     me, before, revision = reception.me, reception.before, reception.revision
-    members_changed = any(key[:1] in {b"m", b"k"} for key in reception.notes)
+    members_changed = any(key[:1] in {b"m", b"k", b"s"} for key in reception.notes)
     if way == before.way and not reception.left and not members_changed:
         going = ((way.at(kept.touch.occurred_at), kept) for kept in reception.new.values() if kept.touch.matches)
         sends += [_handover(me, to, revision, kept) for to, kept in going if to]
@@ -179,8 +179,7 @@ def _handover(me: bytes, to: bytes, revision: int, kept: Kept) -> Send:
 
 def _members(me: bytes, identity: Identity) -> list[_Named]:
     """The identifiers that go where this one goes, itself among them."""
-    kind, name = own(identity)
-    found = [(me, kind, name)] if name else []
+    found = [(me, kind, name) for kind, name in names(identity)]
     found += [(key[17:], note.kind, note.name) for key, note in identity.items() if isinstance(note, Member)]
     return found
 

@@ -6,6 +6,7 @@ from collections.abc import Hashable
 from typing import Any
 
 from funnel.facts import Facts, RowKey, Standing, Transition
+from tests.translation import IdentityFacts
 
 
 class ContradictionError(AssertionError):
@@ -36,11 +37,14 @@ class ReplacingTable:
 
 
 class ReplacingModel:
-    """`stage_transitions` and `prospects`. Inserts may come in any order and any number of times."""
+    """The tables that facts fill. Inserts may come in any order and any number of times."""
 
     def __init__(self) -> None:
         self._transitions = ReplacingTable()
         self._standings = ReplacingTable()
+        self._identifiers = ReplacingTable()
+        self._aliases = ReplacingTable()
+        self._shared = ReplacingTable()
 
     def insert(self, prospect: bytes, facts: Facts) -> None:
         """Insert what one message says."""
@@ -52,6 +56,18 @@ class ReplacingModel:
             self._standings.insert((prospect, standing.funnel), facts.revision, standing)
         for funnel in facts.removed_standings:
             self._standings.insert((prospect, funnel), facts.revision, None)
+        for identifier in facts.identifiers:
+            self._identifiers.insert((prospect, identifier), facts.revision, identifier)
+        for identifier in facts.removed_identifiers:
+            self._identifiers.insert((prospect, identifier), facts.revision, None)
+        for alias in facts.aliases:
+            self._aliases.insert((prospect, alias.new_id), facts.revision, alias)
+        for new_id in facts.removed_aliases:
+            self._aliases.insert((prospect, new_id), facts.revision, None)
+        for shared in facts.shared:
+            self._shared.insert((prospect, shared.kind), facts.revision, shared)
+        for kind in facts.removed_shared:
+            self._shared.insert((prospect, kind), facts.revision, None)
 
     def transitions(self) -> dict[tuple[bytes, RowKey], Transition]:
         """Give the rows of `stage_transitions` by (prospect, key)."""
@@ -60,3 +76,7 @@ class ReplacingModel:
     def standings(self) -> dict[tuple[bytes, str], Standing]:
         """Give the rows of `prospects` by (prospect, funnel)."""
         return self._standings.final()
+
+    def identity(self) -> IdentityFacts:
+        """Give the rows of identity, keyed as the oracle's are."""
+        return IdentityFacts(self._identifiers.final(), self._aliases.final(), self._shared.final())

@@ -1,8 +1,9 @@
-"""The prospects agent in one deterministic thread: a log, a changelog, facts, commits, and crashes anywhere.
+"""The prospects agent in one deterministic thread: logs, a changelog, facts, commits, and crashes anywhere.
 
-What is real is the actor (`funnel.prospect`) and its records' bytes (`agents.records`). What stands for Kafka keeps its promises and no more: a log with
-offsets, a changelog in which the records of one prospect and run become visible together, facts that stay sent, a
-committed offset. A crash forgets memory and everything that was not yet acknowledged.
+What is real is the actor (`funnel.prospect`), its records' bytes (`agents.records`) and what goes between actors (`agents.mailbox`). What stands for Kafka
+keeps its promises and no more: a log a partition, with offsets, a changelog in which the records of one actor and run become visible together, facts and
+sends that stay sent, a committed offset. A crash forgets a partition's memory and everything that was not yet acknowledged; another worker goes on from there.
+With `stray`, what actors send arrives in any order and some of it twice, also long after: more than Kafka ever does.
 """
 
 from __future__ import annotations
@@ -10,16 +11,20 @@ from __future__ import annotations
 import random
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from agents.mailbox import bytes_of, message_of
+from agents.partitioning import partition_of
 from agents.records import due_at_of, records_of, state_of
-from funnel.history import Limits
-from funnel.prospect import Arrival, Message, Outcome, State, Tick, receive
+from funnel.messages import Declaration
+from funnel.prospect import Message, Opener, Outcome, State, Terms, receive
 from funnel.rules import RuleSet
-from schemas.messages import decode_touch, decode_touch_without_body, encode_touch
+from schemas.messages import decode_touch, encode_statement, encode_tick, encode_touch
 from tests.oracle.identity import Event
 from tests.replacing import ReplacingModel
-from tests.translation import prospect_of, touch_of
+from tests.translation import id_of, names_in, prospect_of, touch_of
+
+BOOK = id_of("book of aliases")
 
 
 def canonical_of(raw: bytes) -> bytes:
@@ -27,53 +32,87 @@ def canonical_of(raw: bytes) -> bytes:
     return decode_touch(raw).body
 
 
+OPENER = Opener(canonical_of, lambda raw: names_in(decode_touch(raw).body), bytes.decode)
+"""Opens what tests leave open."""
+
+
+def terms_of(rules: RuleSet) -> Terms:
+    """Terms with the usual limits."""
+    return Terms(rules, OPENER)
+
+
 @dataclass
 class Run:
-    """A run of records on its way: outcomes whose records, then facts, are still to be acknowledged."""
+    """A run of records on its way: outcomes whose records, then facts and sends, are still to be acknowledged."""
 
     end: int
     to_write: deque[tuple[bytes, Outcome]]
     to_tell: deque[tuple[bytes, Outcome]]
 
 
-class Simulator:
-    """A worker that owns the only partition, and what outlives it."""
+@dataclass
+class Partition:
+    """A partition's log, and the worker that owns it now."""
 
-    def __init__(self, rules: RuleSet, rng: random.Random, *, crashes: int, limits: Limits | None = None) -> None:
-        """Prepare a worker that will crash at most `crashes` times."""
-        self.log: list[tuple[bytes, Message]] = []
+    log: list[tuple[bytes, bytes]] = field(default_factory=list)
+    committed: int = 0
+    position: int = 0
+    memory: dict[bytes, State] = field(default_factory=dict)
+    due: dict[bytes, int | None] = field(default_factory=dict)
+    in_flight: deque[Run] = field(default_factory=deque)
+
+
+class Simulator:
+    """Workers, and what outlives them."""
+
+    def __init__(
+        self, terms: Terms, rng: random.Random, *, crashes: int, partitions: int = 1, stray: bool = False
+    ) -> None:
+        """Prepare workers that will crash at most `crashes` times."""
+        self.partitions = [Partition() for _ in range(partitions)]
         self.changelog: dict[bytes, dict[bytes, bytes]] = {}
         self.tables = ReplacingModel()
-        self.too_late: set[int] = set()
-        """Positions of dead letters."""
-        self.committed = 0
+        self.too_late: set[tuple[int, int]] = set()
+        """Partitions and positions of dead letters."""
+        self.circles: set[Declaration] = set()
+        self.counts = dict.fromkeys(("applied", "duplicate", "ignored", "shared"), 0)
+        """Right only where nothing crashed."""
         self.crashed = 0
-        self._rules, self._rng, self._crashes = rules, rng, crashes
-        self._limits = limits or Limits()
-        self._memory: dict[bytes, State] = {}
-        self._due: dict[bytes, int | None] = {}
-        self._position = 0
-        self._in_flight: deque[Run] = deque()
+        self._terms, self._rng, self._crashes = terms, rng, crashes
+        self._stray = stray
+        self._bag: list[tuple[bytes, bytes]] = []
+        """Sends that have not arrived yet."""
 
     def deliver(self, events: Iterable[Event]) -> None:
-        """Append events to the log, as intake would."""
+        """Append events to the logs, as intake would."""
         for event in events:
-            raw = encode_touch(touch_of(event, self._rules))
-            self.log.append((prospect_of(event), Arrival(len(self.log), decode_touch_without_body(raw), raw)))
+            self._append(prospect_of(event), encode_touch(touch_of(event, self._terms.rules)))
+
+    def declare(self, declarations: Iterable[Declaration]) -> None:
+        """Append declarations, as intake would."""
+        for one in declarations:
+            self._append(BOOK if one.kind == one.stronger_kind else one.weaker, encode_statement(one))
 
     def tick(self, prospect: bytes, now: int) -> None:
         """Append a tick to the log, as timers would."""
-        self.log.append((prospect, Tick(len(self.log), now)))
+        self._append(prospect, encode_tick(now))
 
     def drain(self) -> None:
-        """Work until the log is taken in, told and committed."""
-        while self.committed < len(self.log):
+        """Work until the logs are taken in, told and committed."""
+        while True:
+            busy = [one for one in self.partitions if one.committed < len(one.log)]
+            if not busy and not self._bag:
+                return
+            if self._bag and (not busy or self._rng.random() < 0.3):
+                self._let_arrive()
+                continue
+            partition = self._rng.choice(busy)
             if self._crashes and self._rng.random() < 0.15:
-                self._crash()
-            elif self._position < len(self.log) and len(self._in_flight) < 3 and self._rng.random() < 0.5:
-                self._take_run()
-            elif self._in_flight:
-                self._advance()
+                self._crash(partition)
+            elif partition.position < len(partition.log) and len(partition.in_flight) < 3 and self._rng.random() < 0.5:
+                self._take_run(partition)
+            elif partition.in_flight:
+                self._advance(partition)
 
     def tick_until(self, now: int) -> None:
         """Let the wall clock reach `now`: send ticks until nothing is due, as timers do."""
@@ -90,46 +129,65 @@ class Simulator:
                     self.tick(prospect, now - self._rng.randrange(86_400_000_000))
         raise AssertionError("ticks change nothing, and yet something is due")
 
-    def _due_at(self, prospect: bytes) -> int | None:
-        if prospect not in self._due:  # after a crash
-            self._due[prospect] = due_at_of(self.changelog[prospect])
-        return self._due[prospect]
+    def _append(self, key: bytes, value: bytes) -> None:
+        self._partition_of(key).log.append((key, value))
 
-    def _state_of(self, prospect: bytes) -> State:
-        if prospect not in self._memory:
+    def _partition_of(self, key: bytes) -> Partition:
+        return self.partitions[partition_of(key, len(self.partitions))]
+
+    def _let_arrive(self) -> None:
+        at = self._rng.randrange(len(self._bag))
+        self._append(*self._bag[at])
+        if self._rng.random() < 0.9:  # or it will come again
+            self._bag.pop(at)
+
+    def _due_at(self, prospect: bytes) -> int | None:
+        due = self._partition_of(prospect).due
+        if prospect not in due:  # after a crash
+            due[prospect] = due_at_of(self.changelog[prospect])
+        return due[prospect]
+
+    def _state_of(self, partition: Partition, prospect: bytes) -> State:
+        if prospect not in partition.memory:
             records = list(self.changelog.get(prospect, {}).items())
-            self._memory[prospect] = state_of(self._rules, dict(self._rng.sample(records, len(records))))
-        return self._memory[prospect]
+            partition.memory[prospect] = state_of(self._terms, dict(self._rng.sample(records, len(records))))
+        return partition.memory[prospect]
 
     def _write(self, prospect: bytes, outcome: Outcome) -> None:
-        """Let a prospect's records of a run become visible, all at once."""
-        for suffix, value in records_of(outcome, self._rules):
-            records = self.changelog.setdefault(prospect, {})
+        """Let an actor's records of a run become visible, all at once."""
+        records = self.changelog.setdefault(prospect, {})
+        for suffix, value in records_of(outcome, self._terms):
             if value is None:
                 records.pop(suffix, None)
             else:
                 records[suffix] = value
 
-    def _take_run(self) -> None:
-        end = min(len(self.log), self._position + self._rng.choice((1, 1, 2, 3, 5, 8)))
+    def _take_run(self, partition: Partition) -> None:
+        end = min(len(partition.log), partition.position + self._rng.choice((1, 1, 2, 3, 5, 8)))
         messages: dict[bytes, list[Message]] = {}
-        for prospect, message in self.log[self._position : end]:
-            messages.setdefault(prospect, []).append(message)
+        for offset in range(partition.position, end):
+            key, value = partition.log[offset]
+            messages.setdefault(key, []).append(message_of(offset, value))
         outcomes = []
         for prospect, received in messages.items():
-            state = self._state_of(prospect)
-            outcome = receive(state, received, self._rules, canonical_of, self._limits, self.committed)
-            self._memory[prospect], self._due[prospect] = outcome.state, outcome.due_at
-            self.too_late |= {arrival.position for arrival in outcome.too_late}
+            state = self._state_of(partition, prospect)
+            outcome = receive(prospect, state, received, self._terms, partition.committed)
+            partition.memory[prospect], partition.due[prospect] = outcome.state, outcome.due_at
+            at = self.partitions.index(partition)
+            self.too_late |= {(at, message.position) for message in outcome.too_late}
+            self.circles |= set(outcome.invalid)
+            for name in self.counts:
+                self.counts[name] += getattr(outcome, name)
             outcomes.append((prospect, outcome))
-        self._in_flight.append(Run(end, deque(outcomes), deque(outcomes)))
-        self._position = end
+        partition.in_flight.append(Run(end, deque(outcomes), deque(outcomes)))
+        partition.position = end
 
-    def _advance(self) -> None:
+    def _advance(self, partition: Partition) -> None:
         """Let one thing be acknowledged. Runs overlap, but each kind of thing keeps its order."""
-        first = self._in_flight[0]
-        writing = next((run for run in self._in_flight if run.to_write), None)
-        telling = next((run for run in self._in_flight if run.to_tell), None)
+        in_flight = partition.in_flight
+        first = in_flight[0]
+        writing = next((run for run in in_flight if run.to_write), None)
+        telling = next((run for run in in_flight if run.to_tell), None)
         if writing is not None and (telling is None or telling.to_write or self._rng.random() < 0.5):
             prospect, outcome = writing.to_write.popleft()
             self._write(prospect, outcome)
@@ -137,14 +195,19 @@ class Simulator:
             prospect, outcome = telling.to_tell.popleft()
             if outcome.facts is not None:
                 self.tables.insert(prospect, outcome.facts)
+            for to, statement in outcome.sends:
+                if self._stray:
+                    self._bag.append((to, bytes_of(statement)))
+                else:
+                    self._append(to, bytes_of(statement))
         elif not first.to_write and not first.to_tell:
-            self.committed = first.end
-            self._in_flight.popleft()
+            partition.committed = first.end
+            in_flight.popleft()
 
-    def _crash(self) -> None:
+    def _crash(self, partition: Partition) -> None:
         self._crashes -= 1
         self.crashed += 1
-        self._memory.clear()
-        self._due.clear()
-        self._in_flight.clear()
-        self._position = self.committed
+        partition.memory.clear()
+        partition.due.clear()
+        partition.in_flight.clear()
+        partition.position = partition.committed
