@@ -14,6 +14,8 @@ from faust.stores.memory import Store
 from faust.tables.table import Table
 from faust.types import TP
 
+from agents.fencing import Ownership
+
 if TYPE_CHECKING:
     from agents.app import RunApp
 
@@ -28,6 +30,23 @@ class StateError(RuntimeError):
     """The changelog holds what no worker can have written, or a partition is used that is not ours."""
 
 
+def check_key(key: bytes | None) -> bytes:
+    """The key, if a worker can have written it.
+
+    Raises:
+        StateError: it is missing or shorter than a prospect's id.
+    """
+    if key is None or len(key) < ID_BYTES:
+        raise _not_ours(key)
+    return key
+
+
+def _not_ours(key: bytes | None) -> StateError:
+    return StateError(
+        f"changelog key {key!r} is not a prospect's id ({ID_BYTES} bytes) and a suffix; only workers may write to the changelog"
+    )
+
+
 def file_records(partition: Partition, records: Iterable[tuple[bytes | None, bytes | None]]) -> None:
     """File changelog records (key, value) into `partition`, later ones over earlier ones; a value of None deletes.
 
@@ -36,9 +55,7 @@ def file_records(partition: Partition, records: Iterable[tuple[bytes | None, byt
     """
     for key, value in records:
         if key is None or len(key) < ID_BYTES:
-            raise StateError(
-                f"changelog key {key!r} is not a prospect's id ({ID_BYTES} bytes) and a suffix; only workers may write to the changelog"
-            )
+            raise _not_ours(key)
         prospect_id, suffix = key[:ID_BYTES], key[ID_BYTES:]
         kept = partition.get(prospect_id)
         if value is not None:
@@ -130,6 +147,9 @@ class StateStore(Store):  # type: ignore[misc]  # Faust is untyped for mypy
     def __post_init__(self) -> None:
         super().__post_init__()
         self.records = PartitionStore()
+        self.ownership = Ownership()
+        # Who gives records up, or reads them anew, may not go on writing.
+        self.records.listeners.append(self.ownership.end)
 
     def persisted_offset(self, tp: TP) -> int | None:  # noqa: ARG002  the signature is Faust's
         """None: nothing outlives the process, so the changelog is read from its beginning."""
@@ -168,6 +188,12 @@ class StateTable(Table):  # type: ignore[misc]  # Faust is untyped for mypy
         """The records themselves."""
         store: StateStore = self.data
         return store.records
+
+    @property
+    def ownership(self) -> Ownership:
+        """What may be written to the changelog."""
+        store: StateStore = self.data
+        return store.ownership
 
     async def on_start(self) -> None:
         """Start the store. The changelog topic is created by `journey topics`, never by a worker."""
