@@ -201,8 +201,6 @@ class Toys(AbstractContextManager["Toys"]):
         for key, value in await self.read("facts"):
             told[key] = NUMBER.unpack(value)[0]
         for key, value in await self.read(CHANGELOG):
-            if key == FENCE_KEY:
-                continue
             if len(key) == 16:
                 counted[key] = NUMBER.unpack(value)[0]
             else:
@@ -210,7 +208,7 @@ class Toys(AbstractContextManager["Toys"]):
         return Outcome(told, counted, kept)
 
     async def read(self, name: str) -> list[tuple[bytes, bytes]]:
-        """All keys and values of a topic, in order within each partition."""
+        """All keys and values of a topic, in order within each partition; without the fences of a changelog."""
         tps = [TopicPartition(self.topic(name), partition) for partition in range(self.partitions)]
         found: list[tuple[bytes, bytes]] = []
         async with AIOKafkaConsumer(
@@ -221,7 +219,7 @@ class Toys(AbstractContextManager["Toys"]):
             ends = await consumer.end_offsets(tps)
             while any([await consumer.position(tp) < ends[tp] for tp in tps if ends[tp]]):
                 for records in (await consumer.getmany(timeout_ms=300)).values():
-                    found += [(record.key, record.value) for record in records]
+                    found += [(record.key, record.value) for record in records if record.key != FENCE_KEY]
         return found
 
     def committed(self, topic: str = "touches") -> dict[int, int]:
