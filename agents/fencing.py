@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from struct import Struct
+from typing import TYPE_CHECKING
 
-from agents.shipping import Delivery, Headers
+if TYPE_CHECKING:  # this is all of it that `journey` needs, which starts without Kafka's clients
+    from agents.shipping import Delivery, Headers
 
 FENCE_KEY = b"fence"
 """The key of the record that opens an epoch; too short to be that of a prospect's."""
