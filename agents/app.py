@@ -27,6 +27,7 @@ from agents.driver import Handler, Progress, RunDriver
 from agents.recovery import RunRecovery
 from agents.shipping import Shipper, ShippingError
 from agents.store import PartitionStore, StateTable
+from agents.takeover import Takeover
 from agents.transport import RunTransport
 
 logger = logging.getLogger(__name__)
@@ -89,6 +90,7 @@ class RunApp(faust.App):  # type: ignore[misc]  # Faust is untyped for mypy
         self.config = config
         self.failure = guard.Failure()
         self.shipper = Shipper(config)
+        self.takeover = Takeover(config, self.shipper)
         self.run_topics: set[str] = set()
         self.drivers: dict[str, RunDriver] = {}
         self.fail_stop = True
@@ -115,7 +117,13 @@ class RunApp(faust.App):  # type: ignore[misc]  # Faust is untyped for mypy
         """
         names = [self.config.topic(topic) for topic in topics]
         self.run_topics.update(names)
-        driver = RunDriver(self, name, handler, changelog=state.changelog_topic_name if state is not None else None)
+        driver = RunDriver(
+            self,
+            name,
+            handler,
+            changelog=state.changelog_topic_name if state is not None else None,
+            ownership=state.ownership if state is not None else None,
+        )
         self.drivers[name] = driver
         if state is not None:
             self._copartitioned[state].update(names)
@@ -184,6 +192,7 @@ class RunApp(faust.App):  # type: ignore[misc]  # Faust is untyped for mypy
 
     def _new_consumer(self) -> Any:
         consumer = super()._new_consumer()
+        consumer.settlers.append(self.takeover.wait_written)
         consumer.settlers.extend(driver.wait_settled for driver in self.drivers.values())
         return consumer
 

@@ -1,6 +1,6 @@
 """What every agent does with its runs: handle, ship, and only then let the offset be committed.
 
-The order for each run is: (1) its changelog records acknowledged, (2) its outputs acknowledged, (3) the run settled, so that its offset may
+The order for each run is: (1) its changelog records acknowledged, and nobody else's before them (`agents.fencing`), (2) its outputs acknowledged, (3) the run settled, so that its offset may
 be committed. Runs of one partition go through each step in order; a few of them may be on their way at once, so handlers work while batches
 travel. A handler's memory may be ahead of what is acknowledged: if anything fails, the process ends and the memory with it.
 """
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from faust.types import TP
 
 from agents.batching import Record, Run
+from agents.fencing import Ownership, Tenure
 from agents.shipping import Change, Output
 
 if TYPE_CHECKING:
@@ -77,12 +78,21 @@ class _Turns:
 class RunDriver:
     """Takes an agent's runs through its handler and everything after it."""
 
-    def __init__(self, app: RunApp, name: str, handler: Handler, *, changelog: str | None = None) -> None:
+    def __init__(
+        self,
+        app: RunApp,
+        name: str,
+        handler: Handler,
+        *,
+        changelog: str | None = None,
+        ownership: Ownership | None = None,
+    ) -> None:
         self.name = name
         self.progress = Progress()
         self._app = app
         self._handler = handler
         self.changelog = changelog
+        self._ownership = ownership
         self._slots = asyncio.Semaphore(app.config.runs_in_flight)
         self._turns: dict[TP, _Turns] = {}
         self._settling: set[asyncio.Task[None]] = set()
@@ -97,11 +107,12 @@ class RunDriver:
                 self._slots.release()
                 continue
             try:
+                tenure = self._tenure(run)
                 shipment = self._handler.handle(run.tp, run.records)
             except Exception as error:
                 raise HandlerError(f"agent {self.name} failed on {run!r}: {error!r}") from error
             self.progress.runs_handled += 1
-            task = asyncio.get_running_loop().create_task(self._settle(run, shipment))
+            task = asyncio.get_running_loop().create_task(self._settle(run, shipment, tenure))
             self._settling.add(task)
             task.add_done_callback(self._settling.discard)
 
@@ -110,14 +121,14 @@ class RunDriver:
         while self._settling:
             await asyncio.wait(self._settling)
 
-    async def _settle(self, run: Run, shipment: Shipment) -> None:
+    async def _settle(self, run: Run, shipment: Shipment, tenure: Tenure | None) -> None:
         try:
             turns = self._turns.setdefault(run.tp, _Turns())
             async with turns.changelog:
                 if self._given_up():
                     return
                 if shipment.changelog:
-                    await self._ship_changelog(run, shipment.changelog)
+                    await self._ship_changelog(run, shipment.changelog, tenure)
             async with turns.outputs:
                 if self._given_up():
                     return
@@ -136,11 +147,21 @@ class RunDriver:
     def _given_up(self) -> bool:
         return self._app.failure.failed
 
-    async def _ship_changelog(self, run: Run, groups: Sequence[Sequence[Change]]) -> None:
+    def _tenure(self, run: Run) -> Tenure | None:
+        """In which the run's changes are written; None where nobody is fenced off."""
+        if self._ownership is None or not self._app.takeover.fenced:
+            return None
+        return self._ownership.of(run.tp.partition)
+
+    async def _ship_changelog(self, run: Run, groups: Sequence[Sequence[Change]], tenure: Tenure | None) -> None:
         topic, partition = self.changelog, run.tp.partition
         if topic is None:
             raise HandlerError(f"agent {self.name} has changes but no changelog")
-        await self._app.shipper.ship_groups(topic, partition, groups)
+        deliveries = await self._app.shipper.ship_groups(
+            topic, partition, groups, () if tenure is None else tenure.headers
+        )
+        if tenure is not None:
+            tenure.wrote(deliveries)
 
 
 class HandlerError(RuntimeError):

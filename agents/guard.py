@@ -74,6 +74,7 @@ class Fix:
 
 def _stock_recovery(app: RunApp) -> None:
     app.tables._recovery = Recovery(app, app.tables, beacon=app.tables.beacon, loop=app.tables.loop)
+    _no_fence(app)  # it is ours that takes partitions over, and no other that knows fences
 
 
 def _stock_seek(app: RunApp) -> None:
@@ -113,6 +114,10 @@ def _stock_web(app: RunApp) -> None:
     app.boot_strategy.enable_web = True
 
 
+def _no_fence(app: RunApp) -> None:
+    app.takeover.fenced = False
+
+
 FIXES = {
     fix.name: fix
     for fix in (
@@ -145,6 +150,14 @@ FIXES = {
             "agents.transport: the runs in flight are settled and committed while the partitions are still ours; a run that takes too long ends "
             "the process, because its batches could reach the brokers after the next owner has read the state back.",
             _stock_revocation,
+        ),
+        Fix(
+            "fence",
+            "A worker that lost its partitions without noticing, as it was stopped for longer than its session, delivers what it had in flight: "
+            "its records overwrite those of the worker that has taken over, in the changelog and behind it.",
+            "agents.fencing, agents.takeover: who takes over opens an epoch in the changelog; records of earlier ones count for nothing after "
+            "that, and no output is sent unless the changelog shows that nobody else has written since.",
+            _no_fence,
         ),
         Fix(
             "fail-stop",

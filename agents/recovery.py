@@ -2,105 +2,27 @@
 
 It takes the place of Faust's recovery, which lets records of an earlier assignment, still in a queue, move its position past everything before
 them; swallows errors while applying records; believes an end offset that the embedded broker reports wrongly; and starts the flow of source
-records before it has rewound them. Here one coroutine reads what is missing into a dictionary of its own, which is installed when complete and
-thrown away when another rebalance comes first. Nothing flows meanwhile.
+records before it has rewound them. Here one coroutine takes over what is missing (`agents.takeover`) into a dictionary of its own, which is
+installed when complete and thrown away when another rebalance comes first. Nothing flows meanwhile.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import time
-from collections.abc import Collection
 from typing import TYPE_CHECKING
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import IllegalStateError, KafkaError
+from aiokafka.errors import IllegalStateError
 from faust.tables.recovery import Recovery
 from mode import Service
 
-from agents.config import WorkerConfig
-from agents.store import Partition, StateTable, file_records
+from agents.store import StateTable
 
 if TYPE_CHECKING:
     from agents.app import RunApp
     from agents.transport import RunConsumer
 
 logger = logging.getLogger(__name__)
-_PROGRESS_SECONDS = 2.0
-
-
-class RecoveryError(RuntimeError):
-    """State could not be read back; the message says how far it got."""
-
-
-async def read_changelog(config: WorkerConfig, topic: str, partitions: Collection[int]) -> dict[int, Partition]:
-    """All records of `partitions`, from the earliest to the last one there is when it ends.
-
-    Raises:
-        RecoveryError: the brokers stopped answering, or the topic or a partition does not exist.
-        StateError: a record is not one of ours.
-    """
-    state: dict[int, Partition] = {partition: {} for partition in partitions}
-    if not state:
-        return state
-    consumer = AIOKafkaConsumer(
-        client_id=f"{config.app_id}-recovery",
-        bootstrap_servers=config.bootstrap_servers,
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
-        fetch_max_bytes=config.fetch_bytes * 4,
-        max_partition_fetch_bytes=config.fetch_bytes,
-        check_crcs=config.check_crcs,
-        request_timeout_ms=int(config.request_timeout * 1000),
-        **config.security.client_options(),
-    )
-    try:
-        async with asyncio.timeout(config.recovery_timeout):
-            await consumer.start()
-        await _read(consumer, config, [TopicPartition(topic, partition) for partition in sorted(partitions)], state)
-    except (KafkaError, TimeoutError, OSError) as error:
-        raise RecoveryError(
-            f"changelog {topic}, partitions {sorted(partitions)}, could not be read: {error!r}"
-        ) from error
-    finally:
-        await consumer.stop()
-    return state
-
-
-async def _read(
-    consumer: AIOKafkaConsumer, config: WorkerConfig, tps: list[TopicPartition], state: dict[int, Partition]
-) -> None:
-    consumer.assign(tps)
-    async with asyncio.timeout(config.recovery_timeout):
-        begins = await consumer.beginning_offsets(tps)
-        ends = await consumer.end_offsets(tps)
-        await consumer.seek_to_beginning(*tps)
-    # Where a broker reports the last batch's first offset + 1 instead of the end, the batch holding that offset still is the last one, and is
-    # read whole: a fetch gives whole batches, and getmany() all that was fetched.
-    waiting = {tp for tp in tps if ends[tp] > begins[tp]}
-    total = sum(ends[tp] - begins[tp] for tp in waiting)
-    read = 0
-    last_record = last_told = time.monotonic()
-    while waiting:
-        fetched = await consumer.getmany(timeout_ms=500)
-        for tp, records in fetched.items():
-            read += len(records)
-            file_records(state[tp.partition], [(record.key, record.value) for record in records])
-        now = time.monotonic()
-        before = len(waiting)
-        waiting = {tp for tp in waiting if await consumer.position(tp) < ends[tp]}
-        if fetched or len(waiting) < before:
-            last_record = now
-        elif now - last_record > config.recovery_timeout:
-            missing = ", ".join(f"{tp.topic}-{tp.partition}" for tp in sorted(waiting))
-            raise RecoveryError(
-                f"nothing more of {missing} came for {config.recovery_timeout:g} s; {read:,} of about {total:,} records were read"
-            )
-        if now - last_told > _PROGRESS_SECONDS:
-            last_told = now
-            logger.info("reading state back: %s of about %s changelog records", f"{read:,}", f"{total:,}")
-    logger.info("state of %d partitions read back, %s changelog records", len(tps), f"{read:,}")
 
 
 class RunRecovery(Recovery):  # type: ignore[misc]  # Faust is untyped for mypy
@@ -164,8 +86,10 @@ class RunRecovery(Recovery):  # type: ignore[misc]  # Faust is untyped for mypy
         store = table.records
         store.retain(partitions if unbroken else ())
         missing = partitions - set(store.partitions)
-        for partition, records in (await read_changelog(self.app.config, table.changelog_topic_name, missing)).items():
-            store.install(partition, records)
+        for partition, taken in (await self.app.takeover.take(table.changelog_topic_name, missing)).items():
+            store.install(partition, taken.state)
+            if taken.tenure is not None:
+                table.ownership.begin(partition, taken.tenure)
 
     async def _resume(self, generation: int) -> bool:
         """Rewind the source partitions while nothing flows, and only then let them flow; False if another rebalance has begun."""

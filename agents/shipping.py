@@ -21,6 +21,8 @@ Target = tuple[str, int]
 """Topic and partition."""
 Change = tuple[bytes, bytes | None]
 """Key and value of a record in a compacted topic; None deletes."""
+Delivery = tuple[int, int]
+"""Offset of a batch's first record as the brokers acknowledged it (-1: they didn't say), and how many records it has."""
 # A record's own bytes beside key, value and headers: lengths, timestamp and offset as varints (at most 5 + 10 + 5 + 5 + 5 + 1 bytes).
 _RECORD_OVERHEAD = 32
 _HEADER_OVERHEAD = 10
@@ -121,17 +123,19 @@ class Shipper:
         """
         filling = self._filling()
         for topic, partition, key, value, headers, timestamp in outputs:
-            size = _RECORD_OVERHEAD + (len(key) if key else 0) + (len(value) if value else 0)
             listed = list(headers)
-            for name, content in listed:
-                size += _HEADER_OVERHEAD + 4 * len(name) + len(content)
+            size = _RECORD_OVERHEAD + (len(key) if key else 0) + (len(value) if value else 0) + _size_of(listed)
             append = filling.room((topic, partition), size, key)
             if append(timestamp=timestamp, key=key, value=value, headers=listed) is None:
                 raise _underestimated(topic, partition)
         await self._deliver_all(filling.batches)
 
-    async def ship_groups(self, topic: str, partition: int, groups: Iterable[Sequence[Change]]) -> None:
+    async def ship_groups(
+        self, topic: str, partition: int, groups: Iterable[Sequence[Change]], headers: Headers = ()
+    ) -> list[Delivery]:
         """Deliver groups of keys and values, each group whole in one record batch: all of it is stored, or nothing.
+
+        Every record gets `headers`. Returns the batches in the order of their records.
 
         Raises:
             RecordTooLarge: nothing of this call has been sent.
@@ -139,25 +143,27 @@ class Shipper:
         """
         filling = self._filling()
         target = (topic, partition)
+        listed = list(headers)
+        overhead = _RECORD_OVERHEAD + _size_of(listed)
         for group in groups:
             if not group:
                 continue
             size = 0
             for key, value in group:
-                size += _RECORD_OVERHEAD + len(key) + (len(value) if value else 0)
+                size += overhead + len(key) + (len(value) if value else 0)
             append = filling.room(target, size, group[0][0], len(group))
             for key, value in group:
-                if append(timestamp=None, key=key, value=value) is None:
+                if append(timestamp=None, key=key, value=value, headers=listed) is None:
                     raise _underestimated(topic, partition)
-        await self._deliver_all(filling.batches)
+        return (await self._deliver_all(filling.batches)).get(target, [])
 
-    async def _deliver_all(self, batches: Mapping[Target, Sequence[BatchBuilder]]) -> None:
+    async def _deliver_all(self, batches: Mapping[Target, Sequence[BatchBuilder]]) -> dict[Target, list[Delivery]]:
         if not batches:
-            return
+            return {}
         timeout = self._config.delivery_timeout
         try:
             async with asyncio.timeout(timeout):
-                await asyncio.gather(
+                delivered = await asyncio.gather(
                     *(self._deliver(topic, partition, filled) for (topic, partition), filled in batches.items())
                 )
         except TimeoutError as error:
@@ -165,8 +171,9 @@ class Shipper:
         except (KafkaError, AssertionError) as error:
             # aiokafka asserts that the partition exists.
             raise ShippingError(f"not delivered ({error!r}): {_described(batches)}") from error
+        return dict(zip(batches, delivered, strict=True))
 
-    async def _deliver(self, topic: str, partition: int, batches: Sequence[BatchBuilder]) -> None:
+    async def _deliver(self, topic: str, partition: int, batches: Sequence[BatchBuilder]) -> list[Delivery]:
         producer = self._connected()
         # aiokafka lets one batch a partition wait to be sent and makes the others wait for that, in any order; the lock keeps theirs.
         async with self._turns.setdefault((topic, partition), asyncio.Lock()):
@@ -174,8 +181,9 @@ class Shipper:
             for batch in batches:
                 batch.close()
                 deliveries.append(await producer.send_batch(batch, topic, partition=partition))
-        for delivery in deliveries:
-            await delivery
+        return [
+            ((await delivery).offset, batch.record_count()) for delivery, batch in zip(deliveries, batches, strict=True)
+        ]
 
     def partitions(self, topic: str) -> int | None:
         """How many partitions `topic` has, as far as is known; None before anything was sent or asked about it."""
@@ -231,6 +239,10 @@ class _Filling:
             self._append[target] = batch.append
         self._used[target] = used
         return self._append[target]
+
+
+def _size_of(headers: Headers) -> int:
+    return sum(_HEADER_OVERHEAD + 4 * len(name) + len(content) for name, content in headers)
 
 
 def _underestimated(topic: str, partition: int) -> RecordTooLarge:

@@ -14,41 +14,14 @@ from faust.stores.memory import Store
 from faust.tables.table import Table
 from faust.types import TP
 
+from agents.changelog import ID_BYTES, Partition, Records, StateError, file_records
+from agents.fencing import Ownership
+
 if TYPE_CHECKING:
     from agents.app import RunApp
 
-ID_BYTES = 16
-"""A changelog key is the prospect's id and, after it, the suffix of one of its records."""
-Records = dict[bytes, bytes]
-Partition = dict[bytes, Records]
+__all__ = ["ID_BYTES", "Partition", "PartitionStore", "Records", "StateError", "StateTable", "file_records"]
 _NOTHING: Mapping[bytes, bytes] = MappingProxyType({})
-
-
-class StateError(RuntimeError):
-    """The changelog holds what no worker can have written, or a partition is used that is not ours."""
-
-
-def file_records(partition: Partition, records: Iterable[tuple[bytes | None, bytes | None]]) -> None:
-    """File changelog records (key, value) into `partition`, later ones over earlier ones; a value of None deletes.
-
-    Raises:
-        StateError: a key is missing or shorter than a prospect's id.
-    """
-    for key, value in records:
-        if key is None or len(key) < ID_BYTES:
-            raise StateError(
-                f"changelog key {key!r} is not a prospect's id ({ID_BYTES} bytes) and a suffix; only workers may write to the changelog"
-            )
-        prospect_id, suffix = key[:ID_BYTES], key[ID_BYTES:]
-        kept = partition.get(prospect_id)
-        if value is not None:
-            if kept is None:
-                kept = partition[prospect_id] = {}
-            kept[suffix] = value
-        elif kept is not None:
-            kept.pop(suffix, None)
-            if not kept:
-                del partition[prospect_id]
 
 
 class PartitionStore:
@@ -130,6 +103,9 @@ class StateStore(Store):  # type: ignore[misc]  # Faust is untyped for mypy
     def __post_init__(self) -> None:
         super().__post_init__()
         self.records = PartitionStore()
+        self.ownership = Ownership()
+        # Who gives records up, or reads them anew, may not go on writing.
+        self.records.listeners.append(self.ownership.end)
 
     def persisted_offset(self, tp: TP) -> int | None:  # noqa: ARG002  the signature is Faust's
         """None: nothing outlives the process, so the changelog is read from its beginning."""
@@ -168,6 +144,12 @@ class StateTable(Table):  # type: ignore[misc]  # Faust is untyped for mypy
         """The records themselves."""
         store: StateStore = self.data
         return store.records
+
+    @property
+    def ownership(self) -> Ownership:
+        """What may be written to the changelog."""
+        store: StateStore = self.data
+        return store.ownership
 
     async def on_start(self) -> None:
         """Start the store. The changelog topic is created by `journey topics`, never by a worker."""

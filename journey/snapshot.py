@@ -16,6 +16,8 @@ from typing import Any, NamedTuple
 
 from kafka import KafkaConsumer, KafkaProducer
 
+from agents.changelog import Reading
+from agents.fencing import epoch_of
 from agents.records import without_position
 from journey.errors import StateError
 from journey.offsets import true_ends
@@ -36,14 +38,14 @@ class Entry(NamedTuple):
 
 
 def read_changelog(consumer: KafkaConsumer, topic: str) -> Iterator[Entry]:
-    """The last value of each key; keys whose last value deletes them are left out.
+    """The last value that counts of each key (`agents.changelog`); keys that it deletes are left out.
 
     Raises:
         StateError: the broker stopped giving records before the end.
     """
     ends = true_ends(consumer, [topic], embedded=True)
     waiting = {tp for tp, end in ends.items() if end > 0}
-    last: dict[tuple[int, bytes], bytes | None] = {}
+    readings = {tp.partition: Reading() for tp in waiting}
     empty_polls = 0
     if waiting:
         consumer.assign(list(waiting))
@@ -54,13 +56,15 @@ def read_changelog(consumer: KafkaConsumer, topic: str) -> Iterator[Entry]:
         if empty_polls > _EMPTY_POLLS:
             raise StateError("the changelog could not be read to its end; the state of this run is lost")
         for tp, records in polled.items():
-            for record in records:
-                last[tp.partition, record.key] = record.value
+            readings[tp.partition].take(
+                [(record.offset, record.key, record.value, epoch_of(record.headers)) for record in records]
+            )
             if records[-1].offset + 1 >= ends[tp]:
                 waiting.discard(tp)
-    for (partition, key), value in last.items():
-        if value is not None:
-            yield Entry(partition, key, value)
+    for partition, reading in readings.items():
+        for prospect_id, kept in reading.state.items():
+            for suffix, value in kept.items():
+                yield Entry(partition, prospect_id + suffix, value)
 
 
 def save(path: Path, entries: Iterator[Entry]) -> int:

@@ -27,6 +27,7 @@ DEAD_LETTER_MESSAGE_BYTES = 10 * _MIB
 """An input record of the largest size, and headers."""
 INTERNAL_MESSAGE_BYTES = 2 * _MIB
 _READY_MILLISECONDS = 30_000
+_DAY_MILLISECONDS = 24 * 60 * 60 * 1000
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,13 @@ def wanted_topics(settings: Settings) -> tuple[Topic, ...]:
             retention_ms=dead,
             max_message_bytes=str(DEAD_LETTER_MESSAGE_BYTES),
         ),
-        topic(changelog_of(settings), cleanup_policy="compact", max_message_bytes=str(INTERNAL_MESSAGE_BYTES)),
+        topic(
+            changelog_of(settings),
+            cleanup_policy="compact",
+            max_message_bytes=str(INTERNAL_MESSAGE_BYTES),
+            # What a worker that no longer owned the partition has overwritten must still be there when its owner heals it (ADR 011).
+            min_compaction_lag_ms=str(_DAY_MILLISECONDS),
+        ),
     )
 
 

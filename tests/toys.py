@@ -20,6 +20,7 @@ from typing import Any, NamedTuple, Self
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
+from agents.fencing import FENCE_KEY
 from tests.broker import Broker, unique, wait_until
 from tests.toy_worker import CHANGELOG, NUMBER
 
@@ -207,7 +208,7 @@ class Toys(AbstractContextManager["Toys"]):
         return Outcome(told, counted, kept)
 
     async def read(self, name: str) -> list[tuple[bytes, bytes]]:
-        """All keys and values of a topic, in order within each partition."""
+        """All keys and values of a topic, in order within each partition; without the fences of a changelog."""
         tps = [TopicPartition(self.topic(name), partition) for partition in range(self.partitions)]
         found: list[tuple[bytes, bytes]] = []
         async with AIOKafkaConsumer(
@@ -218,7 +219,7 @@ class Toys(AbstractContextManager["Toys"]):
             ends = await consumer.end_offsets(tps)
             while any([await consumer.position(tp) < ends[tp] for tp in tps if ends[tp]]):
                 for records in (await consumer.getmany(timeout_ms=300)).values():
-                    found += [(record.key, record.value) for record in records]
+                    found += [(record.key, record.value) for record in records if record.key != FENCE_KEY]
         return found
 
     def committed(self, topic: str = "touches") -> dict[int, int]:

@@ -14,6 +14,7 @@ from pydantic import SecretStr
 from rich.console import Console
 
 from agents.config import WorkerConfig
+from agents.fencing import FENCE_KEY, epoch_headers
 from agents.records import without_position
 from journey import sending, snapshot, topics, upkeep
 from journey.errors import JourneyError, StateError
@@ -121,6 +122,7 @@ def test_topics_are_called_as_the_agents_call_them(settings: Settings) -> None:
     names = [worker.topic(name) for name in ("touches", "journey-prospects-changelog", "facts")]
     assert {wanted[name].partitions for name in names} == {3}
     assert wanted[names[1]].configs["cleanup.policy"] == "compact"
+    assert wanted[names[1]].configs["min.compaction.lag.ms"] == "86400000"
 
 
 def test_true_ends_are_found_where_the_broker_reports_less(with_topics: Settings) -> None:
@@ -137,18 +139,32 @@ def test_true_ends_are_found_where_the_broker_reports_less(with_topics: Settings
 
 
 def test_the_changelog_survives_a_broker(with_topics: Settings, tmp_path: Path) -> None:
-    """The last value of each key, in its partition, without deleted keys and without positions, comes back."""
+    """The last value of each key, in its partition, without deleted keys and without positions, comes back.
+
+    Neither fences nor what was written too late is a part of it.
+    """
+    kept, gone = b"K" * 16, b"G" * 16
     topic, again = topics.changelog_of(with_topics), topics.topic_name(with_topics, "facts")
     path = tmp_path / "changelog.snapshot"
     with producer_client(with_topics) as producer, consumer_client(with_topics) as consumer:
         for partition in range(3):
-            for key, value in ((b"kept", b"?" * 30), (b"gone", VALUE), (b"kept", VALUE), (b"gone", None)):
-                producer.send(topic, key=key + bytes([partition]), value=value, partition=partition)
+            for key, value, epoch in (
+                (kept, b"?" * 30, 0),
+                (FENCE_KEY, b"token", 2),
+                (gone, VALUE, 2),
+                (kept, VALUE, 2),
+                (gone, None, 2),
+                (kept, b"late", 1),
+                (gone, b"late", 0),
+            ):
+                suffix = b"" if key == FENCE_KEY else bytes([partition])
+                headers = epoch_headers(epoch) if epoch else []
+                producer.send(topic, key=key + suffix, value=value, partition=partition, headers=headers)
         producer.flush()
         assert snapshot.save(path, snapshot.read_changelog(consumer, topic)) == 3
         assert snapshot.restore(producer, again, snapshot.load(path)) == 3
         found = sorted(snapshot.read_changelog(consumer, again))
-    assert found == [Entry(partition, b"kept" + bytes([partition]), without_position(VALUE)) for partition in range(3)]
+    assert found == [Entry(partition, kept + bytes([partition]), without_position(VALUE)) for partition in range(3)]
 
 
 @pytest.mark.parametrize("damage", ["cut", "flipped", "other", "count"])
