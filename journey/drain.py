@@ -31,6 +31,8 @@ class Step:
     """For people."""
     topics: tuple[str, ...]
     group: str
+    feeds_itself: bool = False
+    """Whether what the group does with them puts more into them: identifiers tell one another."""
 
 
 class Pipeline(Protocol):
@@ -97,8 +99,14 @@ class _Wait:
         self._pipeline, self._progress, self._stuck_seconds = pipeline, progress, stuck_seconds
 
     def for_step(self, step: Step) -> None:
-        ends = self._pipeline.ends(step.topics)
+        while True:
+            ends = self._pipeline.ends(step.topics)
+            self._for_ends(step, ends)
+            # What a record leads to is written before its offset is committed: unmoved ends mean that nothing more comes.
+            if not step.feeds_itself or self._pipeline.ends(step.topics) == ends:
+                return
 
+    def _for_ends(self, step: Step, ends: Offsets) -> None:
         def left() -> int:
             return lag(ends, self._pipeline.committed(step.group))
 

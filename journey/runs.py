@@ -179,6 +179,10 @@ def _tell_counts(produced: Produced, counts: Counts, counter: Counter, screen: S
         table.add_row(f"{counts.applied:,}", "events applied")
         table.add_row(f"{counts.duplicate:,}", "duplicates")
         table.add_row(f"{counts.ignored:,}", "ignored (no funnel cares)")
+        if counts.shared:
+            table.add_row(f"{counts.shared:,}", "nobody's (an identifier on their way is shared)")
+        if counts.declared:
+            table.add_row(f"{counts.declared:,}", "declarations")
         for reason in sorted({*counts.dead, *produced.dead}):
             table.add_row(f"{counts.dead.get(reason, 0) + produced.dead[reason]:,}", f"dead letters: {reason}")
     screen.out.print(table)
@@ -198,10 +202,16 @@ def _tell_counts(produced: Produced, counts: Counts, counter: Counter, screen: S
     else:
         screen.out.print(
             Text(
-                f"{counts.consumed:,} consumed = applied + duplicate + ignored + dead, plus {dead_lines:,} lines that were no events."
+                f"{counts.consumed:,} consumed = {' + '.join(_parts(counts))}, plus {dead_lines:,} lines that were no events."
             )
         )
     screen.out.print()
+
+
+def _parts(counts: Counts) -> list[str]:
+    """What consumed events can have become, the rare ones only where there are some."""
+    rare = [name for name, count in (("shared", counts.shared), ("declared", counts.declared)) if count]
+    return ["applied", "duplicate", "ignored", *rare, "dead"]
 
 
 def _tell_how_to_go_on(stack: Stack, screen: Screen, prospect: str) -> None:

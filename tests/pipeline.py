@@ -198,7 +198,10 @@ def account(metrics: dict[str, float]) -> dict[str, int]:
     def total(name: str) -> int:
         return int(sum(value for key, value in metrics.items() if key.split("{")[0] == name))
 
-    counts = {name: total(f"journey_{name}_total") for name in ("consumed", "applied", "duplicate", "ignored", "dead")}
+    names = ("consumed", "applied", "duplicate", "ignored", "shared", "declared", "dead")
+    counts = {name: total(f"journey_{name}_total") for name in names}
+    for name in counts:
+        counts[name] -= int(metrics.get(f"journey_taken_back_total{{{name}}}", 0))
     return counts | {"settled": sum(counts.values()) - counts["consumed"]}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import subprocess
@@ -13,7 +14,9 @@ from pathlib import Path
 from clickhouse_driver import Client
 
 from journey.local_clickhouse import EmbeddedClickHouse
-from tests.generators import generate_events, write_ndjson
+from tests.generators import generate_events, generate_population, write_ndjson
+from tests.generators.declared import random_declarations
+from tests.generators.realistic import ndjson_line
 from tests.integration.test_pipeline import DAY, decoded, now_micros
 from tests.oracle import Settings, truth_of
 from tests.warehouse import Rows, expected, tables
@@ -58,3 +61,28 @@ def test_run_gives_exactly_the_oracles_tables(tmp_path: Path) -> None:
 
     journey(data, "run", str(again), *funnels)
     assert found(data) == truth
+
+
+def test_people_are_stitched_exactly_as_the_oracle_does(tmp_path: Path) -> None:
+    """20,000 events of a population with shared laptops, kiosks, late sign-ins and conflicts, in any order; then again in another."""
+    now = int(time.time() * 1_000_000)
+    events = generate_population(5, 20_000, 1_200, now - 85 * DAY)
+    declarations = random_declarations(random.Random(1), events, SETTINGS.phone_region, 60)
+    declarations += declarations[:20]
+    lines = [ndjson_line(event) for event in events]
+    lines += [json.dumps(one._asdict() | {"channel": "declaration"}) for one in declarations]
+    once, again, data = tmp_path / "once.ndjson", tmp_path / "again.ndjson", tmp_path / "data"
+    once.write_text("\n".join(random.Random(2).sample(lines, len(lines))) + "\n")
+    again.write_text("\n".join(random.Random(3).sample(lines, len(lines))) + "\n")
+
+    shown = journey(data, "run", str(once), "--funnel", str(FUNNELS[0]))
+    funnels = [tomllib.loads(FUNNELS[0].read_text())]
+    truth = truth_of([decoded(event) for event in events], funnels, SETTINGS, now_micros(), declarations)
+    assert found(data) == expected(truth)
+    counts = truth.accounting.counts
+    assert counts["shared"]
+    for name, what in (("applied", "events applied"), ("shared", "nobody's"), ("ignored", "ignored")):
+        assert f"{counts[name]:,}  {what}" in shown
+
+    journey(data, "run", str(again), "--funnel", str(FUNNELS[0]))
+    assert found(data) == expected(truth)
