@@ -15,7 +15,7 @@ from agents.acceptance import touch_of
 from agents.partitioning import partition_of
 from benchmarks.contest import PARTITIONS
 from benchmarks.events import Keyed
-from benchmarks.job import Job, by_prospect
+from benchmarks.job import STRANGER, Job, by_prospect
 from funnel.prospect import Arrival, State
 from schemas.messages import encode_touch
 
@@ -38,13 +38,13 @@ def cost_of_core(events: Sequence[Keyed]) -> dict[str, float]:
         matching += clock() - began
         arrivals = []
         for event, keyed in zip(decoded, run, strict=True):
-            touch = touch_of(event, job.rules, keyed.raw)
+            touch = touch_of(event, job.rules, keyed.raw, *STRANGER)
             # As offsets do, positions rise: one that was there before would count as redelivered, and cost more.
             arrivals.append((keyed.prospect, Arrival(next(position), touch, encode_touch(touch))))
         grouped = by_prospect(arrivals)
         began = clock()
         for prospect, received in grouped.items():
-            states[prospect] = job.take(states.get(prospect), received).state
+            states[prospect] = job.take(prospect, states.get(prospect), received).state
         receiving += clock() - began
     return {"receive_us": receiving / len(events) * 1e6, "rules_us": matching / len(events) * 1e6}
 

@@ -14,7 +14,8 @@ from agents.acceptance import canonical_json, touch_of
 from agents.records import records_of, state_of
 from funnel.definition import load_funnels
 from funnel.events import Event
-from funnel.prospect import Arrival, Outcome, State, empty, receive
+from funnel.identifiers import KINDS
+from funnel.prospect import Arrival, Opener, Outcome, State, Terms, empty, receive
 from funnel.rules import RuleSet
 from schemas.catalog import SUBJECT_OF_CHANNEL, catalog
 from schemas.codec import EventCodec
@@ -25,6 +26,8 @@ from schemas.registry import FileRegistry
 ROOT = Path(__file__).resolve().parent.parent
 FUNNELS = (ROOT / "funnels" / "sales.toml",)
 _SIZE = Struct(">BI")
+STRANGER = (0, b"")
+"""Kind and weaker identifiers of every event of the job: it is about folding, not about who is who."""
 
 
 class Job:
@@ -33,6 +36,7 @@ class Job:
     def __init__(self) -> None:
         self.rules = RuleSet(load_funnels(FUNNELS))
         self.codec = EventCodec(FileRegistry())
+        self.terms = Terms(self.rules, Opener(self.canonical_of, self.names_of, bytes.decode))
         self._channels = {
             header(version.schema_id): channel
             for channel, subject in SUBJECT_OF_CHANNEL.items()
@@ -49,12 +53,17 @@ class Job:
 
     def arrival_of(self, position: int, event: Event, raw: bytes) -> Arrival:
         """Rules alone."""
-        touch = touch_of(event, self.rules, raw)
+        touch = touch_of(event, self.rules, raw, *STRANGER)
         return Arrival(position, touch, encode_touch(touch))
 
-    def take(self, state: State | None, arrivals: Sequence[Arrival]) -> Outcome:
+    def take(self, prospect: bytes, state: State | None, arrivals: Sequence[Arrival]) -> Outcome:
         """What the events do to their prospect."""
-        return receive(empty(self.rules) if state is None else state, arrivals, self.rules, self.canonical_of)
+        return receive(prospect, empty(self.rules) if state is None else state, arrivals, self.terms)
+
+    def names_of(self, raw: bytes) -> tuple[bytes, ...]:
+        """Who the prospect of a touch is; the job has no other identifiers, and seals nothing."""
+        event = self.decode(decode_touch(raw).body)
+        return tuple(f"{kind}:{event[kind]}".encode() for kind in KINDS if event[kind])[:1]
 
     def canonical_of(self, raw: bytes) -> bytes:
         """As `agents.acceptance.Acceptance.canonical_of`, of a touch that nobody sealed."""
@@ -69,7 +78,8 @@ class Job:
         head = state.head if state.head.revision else None
         parts = []
         kept = tuple(sorted(state.history.events, key=lambda one: one.revision))  # the newest says where all lead
-        for suffix, value in records_of(Outcome(state, kept=kept, head=head), self.rules):
+        notes = tuple(state.identity.items())
+        for suffix, value in records_of(Outcome(state, kept=kept, notes=notes, head=head), self.terms):
             assert value is not None
             parts += [_SIZE.pack(len(suffix), len(value)), suffix, value]
         return b"".join(parts)
@@ -83,7 +93,7 @@ class Job:
             at += _SIZE.size
             records[data[at : at + suffix_size]] = data[at + suffix_size : at + suffix_size + size]
             at += suffix_size + size
-        return state_of(self.rules, records)
+        return state_of(self.terms, records)
 
 
 def by_prospect(keyed: Iterable[tuple[bytes, Arrival]]) -> dict[bytes, list[Arrival]]:

@@ -40,7 +40,7 @@ def expected(events: Iterable[Keyed]) -> Digest:
     def told() -> Iterator[tuple[bytes, Facts]]:
         arrivals = ((event.prospect, job.arrival(at, event.raw)) for at, event in enumerate(events))
         for prospect, received in by_prospect(arrivals).items():
-            facts = job.take(None, received).facts
+            facts = job.take(prospect, None, received).facts
             if facts is not None:
                 yield prospect, facts
 

@@ -63,10 +63,10 @@ async def main(task: Task) -> None:
                 changes: list[tuple[bytes, bytes | None]] = []
                 facts = []
                 for prospect, arrivals in grouped.items():
-                    outcome = job.take(states.get(prospect), arrivals)
+                    outcome = job.take(prospect, states.get(prospect), arrivals)
                     states[prospect] = outcome.state
                     kept = records.setdefault(prospect, {})
-                    for suffix, value in records_of(outcome, job.rules):
+                    for suffix, value in records_of(outcome, job.terms):
                         changes.append((prospect + suffix, value))
                         if value is None:
                             kept.pop(suffix, None)

@@ -34,7 +34,7 @@ class Prospect(StatefulBatchLogic):
     def on_batch(self, values: list[KafkaSourceMessage]) -> tuple[Iterable[KafkaSinkMessage], bool]:
         self.meter.first()
         prospect = values[0].key
-        outcome = JOB.take(self.state, [JOB.arrival(message.offset, message.value) for message in values])
+        outcome = JOB.take(prospect, self.state, [JOB.arrival(message.offset, message.value) for message in values])
         self.state = outcome.state
         self.meter.handled(len(values))
         message = JOB.facts(prospect, outcome)

@@ -85,7 +85,7 @@ def build(task: Task) -> tuple[faust.App, Meter]:
             prospect = event.key
             arrival = job.arrival_of(event.message.offset, event.value.fields, event.value.raw)
             known = prospects.get(prospect)
-            outcome = job.take(None if known is None else known.state, [arrival])
+            outcome = job.take(prospect, None if known is None else known.state, [arrival])
             if outcome.head is not None or outcome.kept:
                 prospects[prospect] = Prospect(state=outcome.state)
             message = job.facts(prospect, outcome)

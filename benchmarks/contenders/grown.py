@@ -43,9 +43,9 @@ def fill(prospects: int, partitions: int) -> list[Partition]:
     patterns = [
         [
             (suffix, without_position(value or b""))
-            for suffix, value in records_of(job.take(None, arrivals[:KEPT]), job.rules)
+            for suffix, value in records_of(job.take(prospect, None, arrivals[:KEPT]), job.terms)
         ]
-        for arrivals in grouped.values()
+        for prospect, arrivals in grouped.items()
         if len(arrivals) >= KEPT
     ]
     filled: list[Partition] = [{} for _ in range(partitions)]

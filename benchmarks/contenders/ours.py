@@ -13,18 +13,17 @@ from pathlib import Path
 from faust.types import TP
 
 from agents import prospects as agent
-from agents.acceptance import Acceptance
+from agents.acceptance import Acceptance, phone_parser
 from agents.app import RunApp, run_worker
 from agents.backlog import Backlog
 from agents.batching import Record
 from agents.config import WorkerConfig
+from agents.declarations import Declarations
 from agents.driver import Shipment
 from agents.pipeline import _settled
 from benchmarks.events import ID_KEY
 from benchmarks.harness import Meter, Task, task_from_arguments
 from benchmarks.job import Job
-from funnel.history import Limits
-from funnel.prospect import Arrival
 
 
 class Measured:
@@ -51,21 +50,20 @@ class Measured:
 def equip(app: RunApp, task: Task, measured: type[Measured] = Measured) -> None:
     job = Job()
 
-    def message_of(record: Record) -> Arrival:
-        return job.arrival(record.offset, record.value or b"")
-
     # In the pipeline, intake decodes events and matches them; here that is part of the job, as for everyone else.
-    agent._message_of = message_of
-    acceptance = Acceptance(job.codec, job.rules, ID_KEY, None, 65_536)
-    acceptance.canonical_of = job.canonical_of  # type: ignore[method-assign]  # nothing is sealed here, for nobody
+    agent.message_of = job.arrival
+    parse_phone = phone_parser(None)
+    acceptance = Acceptance(job.codec, job.rules, ID_KEY, parse_phone, 65_536)
     state = app.state(changelog=task.changelog_topic)
     handler = agent.Prospects(
-        job.rules,
+        job.terms,
         acceptance,
+        Declarations(job.codec, ID_KEY, parse_phone, 65_536),
         state.records,
         Backlog(),
-        Limits(),
         partial(_settled, app),
+        touches="none",
+        partitions=task.partitions,
         facts=task.facts_topic,
         dead_letters="none",
         dead_letter_partitions=1,

@@ -38,7 +38,7 @@ def main() -> None:
         if known is None:
             stored = state.get_bytes("state")
             known = None if stored is None else job.load(stored)
-        outcome = job.take(known, [job.arrival(message_context().offset, raw)])
+        outcome = job.take(prospect, known, [job.arrival(message_context().offset, raw)])
         if outcome.head is not None or outcome.kept:
             ready[prospect] = outcome.state
             state.set_bytes("state", job.dump(outcome.state))

@@ -8,14 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from funnel.events import Touch
-from funnel.prospect import Arrival, Message, State, Tick, empty, receive
-from funnel.rules import RuleSet
-from tests.generators import Case, cases, smallest
+from funnel.prospect import Arrival, Message, Opener, State, Terms, Tick, empty, receive
+from tests.generators import Case, cases, smallest, strangers
 from tests.oracle import truth_of
 from tests.property.effort import tries
 from tests.replacing import ReplacingModel
-from tests.simulator import Simulator
-from tests.translation import SETTINGS, facts_of, prospect_of, rules_of, touch_of
+from tests.simulator import Simulator, terms_of
+from tests.translation import SETTINGS, facts_of, names_in, prospect_of, rules_of, touch_of
 
 ORDERS = 200
 """Arrival orders for each history."""
@@ -23,7 +22,7 @@ COPIES = 0.3
 """Share of events that arrive twice."""
 
 
-def arrive(touches: list[tuple[bytes, Touch]], rules: RuleSet, now: int, rng: random.Random) -> ReplacingModel:
+def arrive(touches: list[tuple[bytes, Touch]], terms: Terms, now: int, rng: random.Random) -> ReplacingModel:
     """Let touches arrive in a random order, some twice, in runs of random sizes, with ticks of the clock between."""
     arriving = touches + [touch for touch in touches if rng.random() < COPIES]
     rng.shuffle(arriving)
@@ -35,7 +34,7 @@ def arrive(touches: list[tuple[bytes, Touch]], rules: RuleSet, now: int, rng: ra
 
     def take(prospect: bytes, messages: list[Message]) -> None:
         nonlocal counted
-        outcome = receive(states.get(prospect) or empty(rules), messages, rules, bytes)
+        outcome = receive(prospect, states.get(prospect) or empty(terms.rules), messages, terms)
         states[prospect] = outcome.state
         counted += outcome.applied + outcome.duplicate + outcome.ignored
         assert not outcome.too_late
@@ -64,16 +63,16 @@ def arrive(touches: list[tuple[bytes, Touch]], rules: RuleSet, now: int, rng: ra
 
 
 @tries(80)
-@given(cases(), st.integers(0, 2**32))
+@given(cases().map(strangers), st.integers(0, 2**32))
 def test_actor_equals_the_oracle_in_any_order(case: Case, seed: int) -> None:
     """Each history ends with the oracle's rows in 200 random arrival orders, with 30% duplicates."""
 
     def check(case: Case) -> bool:
         expected = facts_of(truth_of(case.events, case.funnels, SETTINGS, case.now))
-        rules = rules_of(case.funnels)
-        touches = [(prospect_of(event), touch_of(event, rules)) for event in case.events]
+        terms = Terms(rules_of(case.funnels), Opener(bytes, names_in, bytes.decode))
+        touches = [(prospect_of(event), touch_of(event, terms.rules)) for event in case.events]
         rng = random.Random(seed)
-        tables = (arrive(touches, rules, case.now, rng) for _ in range(ORDERS))
+        tables = (arrive(touches, terms, case.now, rng) for _ in range(ORDERS))
         return all((table.transitions(), table.standings()) == expected for table in tables)
 
     assert check(case), f"seed {seed}: {smallest(case, lambda smaller: not check(smaller))}"
@@ -86,7 +85,7 @@ def test_actor_survives_crashes(case: Case, seed: int) -> None:
 
     def check(case: Case) -> bool:
         rng = random.Random(seed)
-        simulator = Simulator(rules_of(case.funnels), rng, crashes=rng.randint(1, 8))
+        simulator = Simulator(terms_of(rules_of(case.funnels)), rng, crashes=rng.randint(1, 8))
         arriving = case.events + [event for event in case.events if rng.random() < COPIES]
         rng.shuffle(arriving)
         clock = min(event["occurred_at"] for event in case.events)

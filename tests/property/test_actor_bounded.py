@@ -8,13 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from funnel.history import Limits
+from funnel.state import Terms
 from tests.generators import Case, cases, smallest, strangers
 from tests.generators.borders import lengths_in
 from tests.oracle import truth_of
 from tests.oracle.bounded import too_late
 from tests.oracle.identity import Event
 from tests.property.effort import tries
-from tests.simulator import Simulator
+from tests.simulator import OPENER, Simulator
 from tests.translation import SETTINGS, facts_of, prospect_of, rules_of
 
 
@@ -36,16 +37,17 @@ def disagreement(case: Case, seed: int) -> str:
     late = too_late(arriving, case.funnels, SETTINGS, limits.lateness, limits.events)
     accepted = [event for index, event in enumerate(arriving) if index not in late]
 
-    simulator = Simulator(rules_of(case.funnels), rng, crashes=rng.choice((0, 0, 2, 5)), limits=limits)
+    simulator = Simulator(Terms(rules_of(case.funnels), OPENER, limits), rng, crashes=rng.choice((0, 0, 2, 5)))
     simulator.deliver(arriving)
     simulator.tick_until(case.now)
     truth = truth_of(accepted, case.funnels, SETTINGS, case.now)
     if (simulator.tables.transitions(), simulator.tables.standings()) != facts_of(truth):
         return f"rows, with {limits}"
-    if late - simulator.too_late:
-        return f"taken in though too late: {late - simulator.too_late}, with {limits}"
-    if any(arriving[index] not in accepted for index in simulator.too_late - late):
-        return f"refused though not too late: {simulator.too_late - late}, with {limits}"
+    refused = {position for _, position in simulator.too_late}
+    if late - refused:
+        return f"taken in though too late: {late - refused}, with {limits}"
+    if any(arriving[index] not in accepted for index in refused - late):
+        return f"refused though not too late: {refused - late}, with {limits}"
     return ""
 
 

@@ -7,7 +7,7 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.acceptance import Acceptance, Accepted
+from agents.acceptance import Acceptance, Accepted, phone_parser
 from schemas.codec import EventCodec
 from schemas.messages import decode_touch_without_body
 from schemas.registry import FileRegistry
@@ -57,7 +57,7 @@ def test_intake_equals_the_oracle(case: Case, seed: int) -> None:
     """Each event is refused for the oracle's reason, or becomes the touch of the oracle's prospect."""
     rng = random.Random(seed)
     rules = rules_of(case.funnels)
-    acceptance = Acceptance(CODEC, rules, SETTINGS.id_key, SETTINGS.phone_region, 1_000_000)
+    acceptance = Acceptance(CODEC, rules, SETTINGS.id_key, phone_parser(SETTINGS.phone_region), 1_000_000)
     now = case.now - case.now % 1_000  # Kafka's timestamps are milliseconds
     for plain in case.events:
         event = disguised(rng, plain, now)

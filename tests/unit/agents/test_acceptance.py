@@ -10,12 +10,14 @@ from typing import Any
 import pytest
 from faust.types import TP
 
-from agents.acceptance import LATEST, NO_TIMESTAMP, Acceptance, Accepted, Refused
+from agents.acceptance import LATEST, NO_TIMESTAMP, Acceptance, Accepted, Refused, phone_parser
 from agents.backlog import Backlog
+from agents.declarations import Declarations
 from agents.intake import Intake
 from funnel.definition import load_funnels
 from funnel.prospect import Arrival, empty, receive
 from funnel.rules import RuleSet
+from funnel.state import Terms
 from schemas.codec import EventCodec
 from schemas.messages import decode_touch_without_body, encode_facts
 from schemas.registry import FileRegistry
@@ -37,7 +39,7 @@ def encoded(**fields: Any) -> bytes:
 
 def acceptance() -> Acceptance:
     """One that knows the sales funnel."""
-    return Acceptance(CODEC, SALES, b"key of the tests", "US", 65_536)
+    return Acceptance(CODEC, SALES, b"key of the tests", phone_parser("US"), 65_536)
 
 
 @pytest.mark.parametrize("timestamp", [NO_TIMESTAMP, 2**62])
@@ -54,7 +56,8 @@ def test_the_latest_time_goes_all_the_way() -> None:
     verdict = acceptance().accept("web", encoded(), NO_TIMESTAMP)
     assert isinstance(verdict, Accepted)
     touch = decode_touch_without_body(verdict.touch)
-    outcome = receive(empty(SALES), [Arrival(0, touch, verdict.touch)], SALES, bytes)
+    terms = Terms(SALES, acceptance().opener)
+    outcome = receive(verdict.prospect_id, empty(SALES), [Arrival(0, touch, verdict.touch)], terms)
     assert outcome.facts is not None
     assert encode_facts(verdict.prospect_id, outcome.facts)
     assert outcome.due_at is not None
@@ -80,6 +83,7 @@ def test_a_dead_letter_is_as_old_as_itself() -> None:
     """Kafka forgets by the records' timestamps: a letter with its event's could be gone before anyone has read it."""
     intake = Intake(
         acceptance(),
+        Declarations(CODEC, b"key of the tests", phone_parser("US"), 65_536),
         Backlog(),
         {"web-events": "web"},
         touches="touches",

@@ -10,15 +10,16 @@ from typing import Any
 import pytest
 from faust.types import TP
 
-from agents.acceptance import Acceptance, Accepted
+from agents.acceptance import Acceptance, Accepted, phone_parser
 from agents.backlog import Backlog
+from agents.declarations import Declarations
 from agents.driver import Shipment
 from agents.prospects import PART_BYTES, Prospects
 from agents.store import Partition, PartitionStore, file_records
 from funnel.definition import load_funnels
-from funnel.history import Limits
 from funnel.prospect import RulesChanged
 from funnel.rules import RuleSet
+from funnel.state import Terms
 from schemas.codec import EventCodec
 from schemas.messages import decode_facts
 from schemas.registry import FileRegistry
@@ -37,15 +38,17 @@ class Agent:
         """Own partition 0, with these records."""
         rules = RuleSet(load_funnels([FUNNELS / f"{name}.toml" for name in funnels]))
         self.codec = EventCodec(FileRegistry())
-        self.acceptance = Acceptance(self.codec, rules, b"key of the tests", "US", 65_536)
+        self.acceptance = Acceptance(self.codec, rules, b"key of the tests", phone_parser("US"), 65_536)
         self.store = PartitionStore()
         self.prospects = Prospects(
-            rules,
+            Terms(rules, self.acceptance.opener),
             self.acceptance,
+            Declarations(self.codec, b"key of the tests", phone_parser("US"), 65_536),
             self.store,
             Backlog(),
-            Limits(),
             lambda _: 0,
+            touches="touches",
+            partitions=1,
             facts="facts",
             dead_letters="dead-letters",
             dead_letter_partitions=1,

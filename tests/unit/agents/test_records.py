@@ -12,9 +12,11 @@ from agents.records import records_of, state_of
 from funnel.definition import parse_funnel
 from funnel.events import Event
 from funnel.history import Limits
-from funnel.prospect import Arrival, Outcome, State, Tick, empty, receive
+from funnel.identity import OWN
+from funnel.prospect import Arrival, Opener, Outcome, State, Terms, Tick, empty, receive
 from funnel.rules import RuleSet
 from schemas.messages import decode_touch_without_body, encode_touch
+from tests.translation import names_of
 from tests.unit.funnel.histories import T0, buy, event, touches, view
 
 RULES = RuleSet(
@@ -27,6 +29,10 @@ RULES = RuleSet(
 )
 
 
+TERMS = Terms(RULES, Opener(bytes, names_of, bytes.decode))
+ME = b"jane" * 4
+
+
 def arrivals(*events: Event, start: int = 0) -> list[Arrival]:
     """Events as they come, at positions from `start` on."""
     raws = [encode_touch(touch) for touch in touches(RULES, *events)]
@@ -35,12 +41,12 @@ def arrivals(*events: Event, start: int = 0) -> list[Arrival]:
 
 def take(state: State, messages: Sequence[Arrival | Tick], limits: Limits = Limits()) -> Outcome:  # noqa: B008  immutable
     """What the messages do."""
-    return receive(state, messages, RULES, lambda raw: raw, limits, settled=1_000)
+    return receive(ME, state, messages, TERMS._replace(limits=limits), settled=1_000)
 
 
 def file(stored: dict[bytes, bytes], outcome: Outcome) -> None:
     """Store what an outcome changes."""
-    for suffix, value in records_of(outcome, RULES):
+    for suffix, value in records_of(outcome, TERMS):
         if value is None:
             stored.pop(suffix, None)
         else:
@@ -80,13 +86,13 @@ def whole(known: Mapping[bytes, bytes]) -> State:
         payload = value[records._ENVELOPE_SIZE + fields[-1] :]
         fields[-1] = 0
         found[suffix] = records._ENVELOPE.pack(*fields) + payload
-    return state_of(RULES, found)
+    return state_of(TERMS, found)
 
 
 def test_events_in_order_read_nothing(stored: dict[bytes, bytes], reads: list[bytes]) -> None:
     """An event after all others, and a tick, need none of those before; what comes out is the same."""
     for messages in (arrivals(buy("new", 100), start=9), [Tick(9, T0 + 10**15)]):
-        outcome = take(state_of(RULES, stored), messages)
+        outcome = take(state_of(TERMS, stored), messages)
         assert reads == []
         expected = take(whole(stored), messages)
         assert len(reads) == 3
@@ -99,18 +105,18 @@ def test_events_in_order_read_nothing(stored: dict[bytes, bytes], reads: list[by
 def test_others_read_all(stored: dict[bytes, bytes], event_id: str, at: int) -> None:
     """Copies, and events before the last one, meet what is stored."""
     messages = arrivals(view(event_id, at), start=9)
-    assert take(state_of(RULES, stored), messages) == take(whole(stored), messages)
+    assert take(state_of(TERMS, stored), messages) == take(whole(stored), messages)
 
 
 def test_what_no_python_can_read_is_derived(stored: dict[bytes, bytes], reads: list[bytes]) -> None:
     """Where events lead is told twice, by the events themselves too."""
-    expected = state_of(RULES, stored)
+    expected = state_of(TERMS, stored)
     for suffix, value in stored.items():
         size = records._ENVELOPE.unpack_from(value)[-1]
-        assert size
+        assert size or suffix == OWN
         begins = records._ENVELOPE_SIZE
         stored[suffix] = value[:begins] + b"?" * size + value[begins + size :]
-    assert state_of(RULES, stored) == expected
+    assert state_of(TERMS, stored) == expected
     assert reads
 
 
@@ -118,7 +124,7 @@ def test_older_history_is_folded_as_if_it_had_been_read(stored: dict[bytes, byte
     """By lateness, and by number."""
     messages = arrivals(view("new", 100), start=9)
     for limits in (Limits(lateness=85), Limits(lateness=90), Limits(events=2), Limits(events=3), Limits(events=4)):
-        assert take(state_of(RULES, stored), messages, limits) == take(whole(stored), messages, limits)
+        assert take(state_of(TERMS, stored), messages, limits) == take(whole(stored), messages, limits)
 
 
 @pytest.mark.parametrize("seed", range(300))
@@ -140,8 +146,8 @@ def test_any_sequence(seed: int) -> None:
                 )
         settled = rng.choice((0, run * 4, 1_000))
         lazy, full = (
-            receive(state, messages, RULES, lambda raw: raw, limits, settled)
-            for state in (state_of(RULES, stored), whole(stored))
+            receive(ME, state, messages, TERMS._replace(limits=limits), settled)
+            for state in (state_of(TERMS, stored), whole(stored))
         )
         assert lazy == full
         file(stored, lazy)

@@ -15,6 +15,11 @@ from tests.unit.funnel.histories import T0, event, touches
 RULES = RuleSet([parse_funnel('name = "f"\n[[stage]]\nname = "s"\nenter = [ { channel = "web" } ]')])
 
 
+def strongest(raw: bytes) -> str:
+    """Give nothing: no two events are at the same place."""
+    raise AssertionError(raw)
+
+
 def kept(event_id: str, at: int, *, relevant: bool = True, position: int = 0) -> Kept:
     """Make a kept event, `at` microseconds after T0."""
     (touch,) = touches(RULES, event(event_id, at, "web" if relevant else "email", "delivered"))
@@ -34,7 +39,7 @@ def test_order_whatever_the_arrival() -> None:
         shuffled = random.Random(seed).sample(events, len(events))
         history = History()
         for one in shuffled:
-            history = history.with_event(one)
+            history = history.with_event(one, strongest)
         assert ids(history) == ids(History(sorted(shuffled))) == ["b", "a", "10", "9"]
 
 
@@ -88,13 +93,13 @@ def test_suffixes() -> None:
 def test_histories_that_grew_from_one_another_are_apart() -> None:
     """What a longer history has, the shorter one it was made from has not, nor another one made from that."""
     start = History([kept("a", 0), kept("b", 1)])
-    longer = start.with_event(kept("c", 2)).with_event(kept("d", 3))
-    other = start.with_event(kept("e", 5))
+    longer = start.with_event(kept("c", 2), strongest).with_event(kept("d", 3), strongest)
+    other = start.with_event(kept("e", 5), strongest)
     assert (ids(start), ids(longer), ids(other)) == (["a", "b"], ["a", "b", "c", "d"], ["a", "b", "e"])
     assert start.copy_of(kept("c", 2).suffix) is None
     assert other.copy_of(kept("c", 2).suffix) is None
     assert longer.copy_of(kept("c", 2).suffix) == kept("c", 2)
-    assert ids(start.with_event(kept("0", -1))) == ["0", "a", "b"]
+    assert ids(start.with_event(kept("0", -1), strongest)) == ["0", "a", "b"]
     assert start.horizon(Limits(0, 1_000)) == start.events[0].touch.order
 
 

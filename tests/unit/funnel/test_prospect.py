@@ -9,13 +9,16 @@ import pytest
 from funnel.definition import load_funnels
 from funnel.facts import Facts
 from funnel.history import Kept, Limits
-from funnel.prospect import Arrival, Head, Outcome, RulesChanged, State, Tick, empty, receive, restore
+from funnel.identity import Note
+from funnel.prospect import Arrival, Head, Opener, Outcome, RulesChanged, State, Terms, Tick, empty, receive, restore
 from funnel.rules import RuleSet
 from tests.oracle.identity import Event
+from tests.translation import names_in
 from tests.unit.funnel.histories import DAY, T0, buy, call, event, touches, view
 
 SALES = RuleSet(load_funnels([Path(__file__).parents[3] / "funnels" / "sales.toml"]))
 WINDOW = 90 * DAY
+ME = b"jane" * 4
 
 
 class Prospect:
@@ -23,10 +26,11 @@ class Prospect:
 
     def __init__(self, limits: Limits | None = None) -> None:
         """Know nothing."""
-        self.limits = limits or Limits()
+        self.terms = Terms(SALES, Opener(self.canonical_of, names_in, bytes.decode), limits or Limits())
         self.state: State = empty(SALES)
         self.head: Head | None = None
         self.events: dict[bytes, Kept] = {}
+        self.notes: dict[bytes, Note] = {}
         self.position = 0
         self.opened = 0
 
@@ -46,17 +50,20 @@ class Prospect:
                 (touch,) = touches(SALES, message)
                 received.append(Arrival(at + offset, touch, touch.body))
         self.position = max(self.position, at + len(messages))
-        outcome = receive(self.state, received, SALES, self.canonical_of, self.limits, settled)
+        outcome = receive(ME, self.state, received, self.terms, settled)
         self.state = outcome.state
         self.head = outcome.head or self.head
         self.events.update({kept.suffix: kept for kept in outcome.kept})
         for kept in outcome.dropped:
             self.events.pop(kept.suffix, None)
+        for key, note in outcome.notes:
+            assert note is not None
+            self.notes[key] = note
         return outcome
 
     def restart(self) -> None:
         """Forget everything but the records."""
-        self.state = restore(SALES, self.head, self.events.values())
+        self.state = restore(self.terms, self.head, self.events.values(), self.notes)
 
 
 def kinds(facts: Facts | None) -> list[str]:
@@ -265,7 +272,7 @@ def test_other_rules_are_refused() -> None:
     (touch,) = touches(SALES, view("1", 0))
     stranger = Arrival(7, touch._replace(rules=touch.rules + 1), b"")
     with pytest.raises(RulesChanged, match="position 7"):
-        receive(prospect.state, [stranger], SALES, bytes)
+        receive(ME, prospect.state, [stranger], prospect.terms)
 
 
 def test_state_of_other_rules_is_refused() -> None:
@@ -274,4 +281,4 @@ def test_state_of_other_rules_is_refused() -> None:
     prospect.take(view("1", 0))
     others = RuleSet(load_funnels([Path(__file__).parents[3] / "funnels" / "b2b.toml"]))
     with pytest.raises(RulesChanged, match="in the state"):
-        restore(others, prospect.head, prospect.events.values())
+        restore(prospect.terms._replace(rules=others), prospect.head, prospect.events.values())

@@ -32,7 +32,7 @@ from tests.broker import Tansu, unique
 from tests.e2e.harness import event
 from tests.schema_registry import PASSWORD, USER, running_registry
 
-VALUE = struct.pack(">BqqqqH", 2, 5, -1, 77, 33, 5) + b"reach" + b"payload"
+VALUE = struct.pack(">BqqqqH", 3, 5, -1, 77, 33, 5) + b"reach" + b"payload"
 """A changelog record's value: format, revision, due, position, when it occurred, and what follows."""
 
 
