@@ -10,6 +10,7 @@ the handler misbehave: see `Counter`.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import logging
 import struct
@@ -25,9 +26,11 @@ from agents.app import RunApp, run_worker
 from agents.batching import Record
 from agents.config import WorkerConfig
 from agents.driver import Shipment
-from agents.shipping import Output, Shipper
+from agents.fencing import FENCE_KEY
+from agents.shipping import Change, Delivery, Headers, Output, Shipper
 from agents.store import PartitionStore
 
+logger = logging.getLogger(__name__)
 CHANGELOG = "toy-changelog"
 NUMBER = struct.Struct(">Q")
 
@@ -94,6 +97,8 @@ def equip(app: RunApp, options: dict[str, Any]) -> None:
         driver.changelog = app.config.topic(options["changelog"])
     if delay := options.get("delay"):
         _delay_facts(app.shipper, delay)
+    if "hold" in options:
+        _hold_changelog(app.shipper, **options["hold"])
     if options.get("copier"):
         app.add_agent("copier", ["events"], Copier(app.config.topic("touches")))
 
@@ -107,6 +112,23 @@ def _delay_facts(shipper: Shipper, seconds: float) -> None:
         await ship(outputs)
 
     shipper.ship = ship_late  # type: ignore[method-assign]  # in this process only
+
+
+def _hold_changelog(shipper: Shipper, *, after: int, until: str) -> None:
+    """Let so many runs' changes pass, and keep all others back until a file is there."""
+    ship_groups = shipper.ship_groups
+    passing = itertools.count()
+
+    async def ship_held(
+        topic: str, partition: int, groups: Sequence[Sequence[Change]], headers: Headers = ()
+    ) -> list[Delivery]:
+        if groups[0][0][0] != FENCE_KEY and next(passing) >= after:
+            logger.warning("holding changes back")
+            while not Path(until).exists():  # noqa: ASYNC110, ASYNC240  a test makes the file
+                await asyncio.sleep(0.02)
+        return await ship_groups(topic, partition, groups, headers)
+
+    shipper.ship_groups = ship_held  # type: ignore[method-assign, assignment]  # in this process only
 
 
 def main() -> None:
