@@ -90,6 +90,8 @@ async def collect(bootstrap: str, prefix: str, funnels: Iterable[Path]) -> Evide
         enable_auto_commit=False,
         auto_offset_reset="earliest",
         max_partition_fetch_bytes=FETCH_BYTES,
+        # A fetch of the topic before, which has nothing more to come, must not hold up the next one.
+        fetch_max_wait_ms=10,
     ) as consumer:
         reader = _Reader(consumer, prefix)
         # The order matters while workers run: a cause that is read after its effect can't be missing.
@@ -136,7 +138,6 @@ class _Reader:
     async def read(self, topic: str) -> list[Any]:
         """All records of a topic, up to where it ended when this was asked."""
         consumer, full = self._consumer, self._prefix + topic
-        await consumer._client.force_metadata_update()
         tps = [TopicPartition(full, partition) for partition in sorted(await self._partitions(full))]
         consumer.assign(tps)
         await consumer.seek_to_beginning(*tps)

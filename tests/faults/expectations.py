@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import time
 import tomllib
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import NamedTuple
@@ -15,9 +16,13 @@ from schemas.codec import EventCodec
 from schemas.errors import Undecodable
 from schemas.registry import FileRegistry
 from tests.faults.evidence import CHANNEL_OF_TOPIC, Place
+from tests.oracle import clauses
 from tests.oracle import Settings, Truth, prospect_id_of, strongest_identifier, truth_of
 from tests.oracle.identity import Event, canonical_json
 from tests.translation import SETTINGS
+
+clauses.glob_matches = functools.cache(clauses.glob_matches)
+"""The oracle asks the same thing of every event, several times; it takes its time, and a verifier competes with what it judges."""
 
 MOST_BYTES = 65_536
 """Of an event, as the workers of these tests are set up."""
@@ -31,8 +36,6 @@ class Expectations(NamedTuple):
     """What must become of the input records."""
 
     truth: Truth
-    unexpired: Truth
-    """The same before the wall clock has expired anything: what holds until the ticks come."""
     dead: Mapping[Place, str]
     """Reason by record."""
     applied: frozenset[Place]
@@ -42,6 +45,8 @@ class Expectations(NamedTuple):
     key_of: Mapping[Place, EventKey]
     """Of every accepted record."""
     events: Mapping[Place, Event]
+    unexpired: Callable[[Collection[bytes]], Truth]
+    """The truth about some prospects before the wall clock has expired anything: what holds until the ticks come."""
 
 
 def decode(inputs: Mapping[Place, tuple[bytes | None, int]]) -> tuple[dict[Place, Event], dict[Place, str]]:
@@ -77,16 +82,22 @@ def expect(inputs: Mapping[Place, tuple[bytes | None, int]], funnels: Sequence[P
     def named(indexes: Sequence[int]) -> frozenset[Place]:
         return frozenset(places[index] for index in indexes)
 
+    keys = {place: key_of(event, settings) for place, event in events.items() if place not in dead}
+
+    def unexpired(prospects: Collection[bytes]) -> Truth:
+        theirs = [events[place] for place, key in keys.items() if key[0].bytes in prospects]
+        return truth_of(theirs, files, settings, NEVER)
+
     return Expectations(
         truth,
-        truth_of(listed, files, settings, NEVER),
         dead,
         named(accounting.applied),
         named(accounting.ignored),
         named(getattr(accounting, "shared", ())),
         named(accounting.duplicate),
-        {place: key_of(event, settings) for place, event in events.items() if place not in dead},
+        keys,
         events,
+        unexpired,
     )
 
 

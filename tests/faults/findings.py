@@ -121,12 +121,10 @@ def told_what_follows(expected: Expectations, evidence: Evidence) -> Iterator[Fi
     busy |= {key[0].bytes for place, key in expected.key_of.items() if place not in arrived}
     known = {key[0].bytes for key in expected.key_of.values()}
     told = _told(evidence)
-    final, early = (_by_prospect(truth) for truth in (expected.truth, expected.unexpired))
-    wrong = [
-        prospect.hex()
-        for prospect in known - busy
-        if told.get(prospect, {}) not in (final.get(prospect, {}), early.get(prospect, {}))
-    ]
+    final = _by_prospect(expected.truth)
+    unequal = {prospect for prospect in known - busy if told.get(prospect, {}) != final.get(prospect, {})}
+    early = _by_prospect(expected.unexpired(unequal)) if unequal else {}
+    wrong = [prospect.hex() for prospect in unequal if told.get(prospect, {}) != early.get(prospect, {})]
     yield from several("facts behind commit", "prospects have not told what follows from their committed events", wrong)
 
 

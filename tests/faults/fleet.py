@@ -21,6 +21,8 @@ MODULE = "tests.faults.worker"
 STOP_SECONDS = 10.0
 """In which a worker must end when told to (SIGTERM)."""
 _LOOK_SECONDS = 0.05
+_ASK_SECONDS = 0.3
+"""Between questions to a server, which cost something."""
 
 
 async def until(condition: Callable[[], Awaitable[bool]] | Callable[[], bool], *, seconds: float, what: str) -> float:
@@ -32,7 +34,7 @@ async def until(condition: Callable[[], Awaitable[bool]] | Callable[[], bool], *
             return time.monotonic() - began
         if time.monotonic() - began > seconds:
             raise TimeoutError(f"not within {seconds:g} s: {what}")
-        await asyncio.sleep(_LOOK_SECONDS)
+        await asyncio.sleep(_LOOK_SECONDS if isinstance(answer, bool) else _ASK_SECONDS)
 
 
 class Fleet:

@@ -57,7 +57,7 @@ async def killed(trial: Trial, *, rounds: int = 20) -> None:
         else:
             await some_time(trial, 0.2, 3.0)
         trial.fleet.kill(trial.rng.choice(trial.fleet.workers))
-        if number % 5 == 2:
+        if number % 10 == 5:
             await trial.look()
         ended = len(trial.fleet.ended)
         await until(lambda ended=ended: len(trial.fleet.ended) >= ended, seconds=10, what="the killed worker is gone")
@@ -219,7 +219,7 @@ async def clock_jumps(trial: Trial) -> None:
 
 
 async def replayed(trial: Trial) -> None:
-    """Everything is worked off; then all groups start over at offset 0, and every table stays as it is to the last revision."""
+    """Everything is worked off; then all groups start over at offset 0, and every table stays as it is."""
     trial.load.finish()
     await until(trial.is_drained, seconds=60, what="everything is worked off once")
     before = await trial.verify()

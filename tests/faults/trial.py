@@ -60,7 +60,7 @@ class Scenario:
     name: str
     steps: Callable[[Trial], Awaitable[None]]
     seed: int = 1
-    events: int = 3_000
+    events: int = 2_000
     seconds: float = 8.0
     workers: int = 1
     harm: Mapping[str, Any] = field(default_factory=lambda: PACE)
