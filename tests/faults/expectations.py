@@ -16,8 +16,7 @@ from schemas.codec import EventCodec
 from schemas.errors import Undecodable
 from schemas.registry import FileRegistry
 from tests.faults.evidence import CHANNEL_OF_TOPIC, Place
-from tests.oracle import clauses
-from tests.oracle import Settings, Truth, prospect_id_of, strongest_identifier, truth_of
+from tests.oracle import Settings, Truth, clauses, prospect_id_of, strongest_identifier, truth_of
 from tests.oracle.identity import Event, canonical_json
 from tests.translation import SETTINGS
 
@@ -45,22 +44,22 @@ class Expectations(NamedTuple):
     key_of: Mapping[Place, EventKey]
     """Of every accepted record."""
     events: Mapping[Place, Event]
+    """All that can be decoded, dead letters too."""
     unexpired: Callable[[Collection[bytes]], Truth]
     """The truth about some prospects before the wall clock has expired anything: what holds until the ticks come."""
 
 
 def decode(inputs: Mapping[Place, tuple[bytes | None, int]]) -> tuple[dict[Place, Event], dict[Place, str]]:
-    """Events by where they are, and the reasons of the records that are none."""
+    """Events by where they are, and the reasons of the records that are none or too large a one."""
     codec = EventCodec(FileRegistry())
     events, dead = {}, {}
     for place, (value, _) in inputs.items():
-        if value is not None and len(value) > MOST_BYTES:
-            dead[place] = "too_large"
-            continue
         try:
             events[place] = codec.decode(CHANNEL_OF_TOPIC[place.topic], value)
         except Undecodable:
             dead[place] = "undecodable"
+        if value is not None and len(value) > MOST_BYTES:
+            dead[place] = "too_large"
     return events, dead
 
 
@@ -72,7 +71,8 @@ def expect(inputs: Mapping[Place, tuple[bytes | None, int]], funnels: Sequence[P
         funnels: funnel files.
     """
     events, dead = decode(inputs)
-    places, listed = list(events), list(events.values())
+    places = [place for place in events if place not in dead]
+    listed = [events[place] for place in places]
     settings = SETTINGS._replace(record_time=1_000 * max((at for _, at in inputs.values()), default=0))
     files = [tomllib.loads(path.read_text()) for path in funnels]
     truth = truth_of(listed, files, settings, time.time_ns() // 1_000)

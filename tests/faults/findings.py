@@ -14,7 +14,9 @@ from tests.oracle import Truth
 from tests.translation import facts_of
 
 SHOWN = 5
-"""Of things that are wrong in the same way, so many are named."""
+"""Of things that are wrong in the same way, so many are named ..."""
+LONGEST = 300
+"""... each with so many characters."""
 
 
 class Finding(NamedTuple):
@@ -27,7 +29,7 @@ class Finding(NamedTuple):
 def several(check: str, what: str, things: Collection[Any]) -> Iterator[Finding]:
     """One finding for any number of things; none where there are none."""
     if things:
-        shown = "; ".join(str(thing) for thing in list(things)[:SHOWN])
+        shown = "; ".join(str(thing)[:LONGEST] for thing in list(things)[:SHOWN])
         yield Finding(check, f"{len(things)} {what}: {shown}")
 
 
@@ -43,7 +45,7 @@ def sent_is_there(
 
 
 def conservation(expected: Expectations, evidence: Evidence) -> Iterator[Finding]:
-    """consumed = applied + duplicate + ignored + shared + dead-lettered, record by record and not just in sum."""
+    """Consumed = applied + duplicate + ignored + shared + dead-lettered, record by record and not just in sum."""
     letters = {letter.origin: letter.reason for letter in evidence.letters}
     yield from several("conservation", "records should be dead letters and are not", expected.dead.keys() - letters)
     yield from several("conservation", "records are dead letters and should not be", letters.keys() - expected.dead)

@@ -46,6 +46,8 @@ class Fleet:
         """Those that should run."""
         self.ended: list[tuple[Worker, int]] = []
         """Those that ended by themselves or were killed, and how."""
+        self.restarting = True
+        """Whether the supervisor is at work; else who has ended is left as it is for a while."""
         self._supervising: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -94,9 +96,10 @@ class Fleet:
         while True:
             for worker in list(self.workers):
                 code = worker.process.poll()
-                if code is not None:
-                    self.workers.remove(worker)
+                if code is not None and worker not in (known for known, _ in self.ended):
                     self.ended.append((worker, code))
+                if code is not None and self.restarting:
+                    self.workers.remove(worker)
                     self.start()
             await asyncio.sleep(_LOOK_SECONDS)
 

@@ -26,7 +26,7 @@ MATRIX = (
         "state-oversized", steps.as_it_is, seed=116, events=2_000, generate=oversized, worker={"run_records": 500}
     ),
     Scenario("disk-full", steps.disk_full, seed=117, harm=PACE | {"no_disk": True}),
-    Scenario("clock-jumps", steps.clock_jumps, seed=118),
+    Scenario("clock-jumps", steps.clock_jumps, seed=118, seconds=25.0),
     Scenario("replayed", steps.replayed, seed=119),
 )
 BY_NAME = {scenario.name: scenario for scenario in MATRIX}

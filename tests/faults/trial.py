@@ -217,3 +217,22 @@ async def trial_of(scenario: Scenario, servers: Servers, directory: Path) -> Asy
                     yield trial
         finally:
             servers.mend()
+
+
+async def passed(scenario: Scenario, servers: Servers, directory: Path) -> str:
+    """Run a scenario and have it judged; a line of what was measured.
+
+    Raises:
+        AssertionError: the verifier found something. Like every other error it tells the seed.
+    """
+    began = time.monotonic()
+    async with trial_of(scenario, servers, directory) as trial:
+        try:
+            await trial.run()
+            verdict = await trial.verify()
+            assert not verdict.findings, f"the verifier found:\n{verdict}"
+        except Exception as error:
+            error.add_note(trial.describe())
+            raise
+        took = time.monotonic() - began
+    return f"{scenario.name}: {took:.0f} s, seed {scenario.seed}, {trial.notes}, {verdict.accounting}"
