@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Every target that needs the environment depends on this stamp: it is made anew when the lock changes.
 STAMP := $(VENV)/.installed
 
-.PHONY: help install demo test test-kafka bench lint format clean
+.PHONY: help install demo test test-kafka soak bench lint format clean
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
@@ -27,6 +27,9 @@ test: $(STAMP) ## everything that needs neither Java nor Docker
 
 test-kafka: $(STAMP) ## faults and the same again on Apache Kafka (needs Java 17 and Maven)
 	$(BIN)/python -m pytest -m "kafka or slow" tests
+
+soak: $(STAMP) ## the fault matrix for hours; JOURNEY_SOAK_SEEDS=1-100 says how many
+	$(BIN)/python -m pytest tests/faults/soak.py
 
 bench: $(STAMP) ## measure, beside what one would use instead
 	$(BIN)/python -m benchmarks

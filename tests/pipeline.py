@@ -9,7 +9,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -28,6 +28,8 @@ from tests.broker import Broker, free_port, wait_until
 PARTITIONS = 3
 TOPIC_OF_CHANNEL = {"web": "web-events", "email": "email-events", "call": "sales-call-events"}
 LARGE = {"max.message.bytes": str(10 * 1024 * 1024)}
+INTERNAL = {"max.message.bytes": str(2 * 1024 * 1024)}
+"""As `journey topics` makes them."""
 SALES = Path(__file__).parent.parent / "funnels" / "sales.toml"
 ID_KEY = "key of the tests"
 
@@ -50,16 +52,24 @@ class Installation:
         self._workers: list[subprocess.Popen[bytes]] = []
         names = [*TOPIC_OF_CHANNEL.values(), "dead-letters"]
         broker.create_topics(*map(self.topic, names), partitions=PARTITIONS, config=LARGE)
-        broker.create_topics(self.topic("touches"), self.topic("facts"), partitions=PARTITIONS)
+        broker.create_topics(self.topic("touches"), self.topic("facts"), partitions=PARTITIONS, config=INTERNAL)
         changelog = self.topic("journey-prospects-changelog")
-        broker.create_topics(changelog, partitions=PARTITIONS, config={"cleanup.policy": "compact"})
+        broker.create_topics(changelog, partitions=PARTITIONS, config={"cleanup.policy": "compact", **INTERNAL})
 
     def topic(self, name: str) -> str:
         """The full name of a topic."""
         return self.prefix + name
 
-    def start_worker(self) -> Worker:
-        """A worker process; `Worker.wait_ready` tells when it owns partitions."""
+    def start_worker(
+        self, module: str = "tests.pipeline", *, environment: Mapping[str, str] | None = None, **more: Any
+    ) -> Worker:
+        """A worker process; `Worker.wait_ready` tells when it owns partitions.
+
+        Args:
+            module: whose `main` it runs.
+            environment: more of it.
+            more: options of that module.
+        """
         number = len(self._workers)
         port = free_port()
         options = {
@@ -74,11 +84,15 @@ class Installation:
             "data_dir": str(self.directory / f"worker-{number}"),
             "funnels": [str(path) for path in self.funnels],
             "metrics_port": port,
+            **more,
         }
         log = self.directory / f"worker-{number}.log"
         with log.open("ab") as output:
             process = subprocess.Popen(
-                [sys.executable, "-m", "tests.pipeline", json.dumps(options)], stdout=output, stderr=subprocess.STDOUT
+                [sys.executable, "-m", module, json.dumps(options)],
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, **(environment or {})},
             )
         self._workers.append(process)
         return Worker(process, log, port)
@@ -210,8 +224,13 @@ def main() -> None:
     options = json.loads(sys.argv[1])
     logging.basicConfig(level="INFO", format="%(asctime)s %(levelname)s %(name)s %(message)s")
     start_http_server(options["metrics_port"], addr="127.0.0.1")
+    sys.exit(run_pipeline(*configured(options)))
+
+
+def configured(options: dict[str, Any]) -> tuple[WorkerConfig, PipelineConfig]:
+    """What `Installation.start_worker` says, as the pipeline takes it."""
     worker = WorkerConfig(data_dir=Path(options["data_dir"]), **options["worker"])
-    pipeline = PipelineConfig(
+    return worker, PipelineConfig(
         funnels=tuple(map(Path, options["funnels"])),
         id_key=ID_KEY.encode(),
         registry=FileRegistry(),
@@ -220,7 +239,6 @@ def main() -> None:
         phone_region="US",
         limits=Limits(**options.get("limits", {})),
     )
-    sys.exit(run_pipeline(worker, pipeline))
 
 
 if __name__ == "__main__":

@@ -33,9 +33,9 @@ _PROPERTIES = """\
 process.roles=broker,controller
 node.id={node_id}
 controller.quorum.voters={node_id}@{host}:{controller_port}
-listeners=CLIENTS://{host}:{port},CONTROLLER://{host}:{controller_port}
-advertised.listeners=CLIENTS://{advertised}
-listener.security.protocol.map=CLIENTS:PLAINTEXT,CONTROLLER:PLAINTEXT
+listeners=CLIENTS://{host}:{port},CONTROLLER://{host}:{controller_port}{proxied_listener}
+advertised.listeners=CLIENTS://{advertised}{proxied_advertised}
+listener.security.protocol.map=CLIENTS:PLAINTEXT,CONTROLLER:PLAINTEXT,PROXIED:PLAINTEXT
 inter.broker.listener.name=CLIENTS
 controller.listener.names=CONTROLLER
 log.dirs={data}
@@ -133,6 +133,10 @@ def class_path() -> str:
 class ApacheKafka(Broker):
     """Apache Kafka 4: keeps its data over stop() and kill(), so recovery can be tested.
 
+    Args (beside those of `Broker`):
+        proxied: a second port to listen on, and the `host:port` that clients who come there are told to use: that of a proxy
+            in front of it. Others, who judge what happens, reach the same broker past the proxy.
+
     Raises (when started):
         KafkaUnavailableError: Java or Maven is missing.
     """
@@ -141,8 +145,16 @@ class ApacheKafka(Broker):
     keeps_data = True
     ready_seconds = 90.0
 
-    def __init__(self, directory: Path, *, advertised: str | None = None, port: int | None = None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        advertised: str | None = None,
+        port: int | None = None,
+        proxied: tuple[int, str] | None = None,
+    ) -> None:
         super().__init__(directory, advertised=advertised, port=port)
+        self._proxied = proxied
         self.data = directory / "data"
         self._properties = directory / "server.properties"
         self._controller_port = free_port()
@@ -153,7 +165,13 @@ class ApacheKafka(Broker):
 
     def _configuration(self) -> str:
         """The text of server.properties."""
+        listener = advertised = ""
+        if self._proxied is not None:
+            listener = f",PROXIED://{LOOPBACK}:{self._proxied[0]}"
+            advertised = f",PROXIED://{self._proxied[1]}"
         return _PROPERTIES.format(
+            proxied_listener=listener,
+            proxied_advertised=advertised,
             node_id=_NODE_ID,
             host=LOOPBACK,
             port=self.port,

@@ -1,0 +1,101 @@
+"""What keeps events from being lost or doubled, one by one, and what goes red when it is taken out.
+
+`GUARDED`: each fix of `agents.guard`, and the tests that run with the fix taken out and show the harm.
+`ORDERING`: each rule of the order in which things are made safe, and a worker that breaks it (`tests.faults.worker`) in a scenario of the
+matrix, where a verifier must find it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tests.faults.evidence import FACTS, TOUCHES
+from tests.faults.fleet import tail, until
+from tests.faults.steps import only
+
+if TYPE_CHECKING:
+    from tests.faults.trial import Trial
+
+_UNIT, _REBALANCE = "tests/unit/agents/test_guard.py", "tests/integration/test_runs_rebalance.py"
+_RUNS, _TAKEOVER = (
+    "tests/integration/test_runs.py",
+    "tests/faults/test_guard.py::test_as_faust_takes_over_events_are_lost",
+)
+GUARDED: Mapping[str, tuple[str, ...]] = {
+    "takeover": (
+        _TAKEOVER,
+        f"{_REBALANCE}::test_state_is_read_back_to_the_end_that_the_embedded_broker_hides",
+        f"{_REBALANCE}::test_a_changelog_record_that_is_none_of_ours_ends_the_worker",
+    ),
+    "rewind": (f"{_UNIT}::test_what_was_never_committed_is_read_again", _TAKEOVER),
+    "delivery": (f"{_UNIT}::test_what_is_fetched_again_is_delivered", _TAKEOVER),
+    "settle": (f"{_REBALANCE}::test_runs_in_flight_are_settled_before_their_partitions_go",),
+    "fail-stop": (f"{_RUNS}::test_without_fail_stop_a_handler_that_raises_goes_unnoticed",),
+    "decode": (f"{_RUNS}::test_raw_bytes_reach_the_handler",),
+    "fetch": (f"{_UNIT}::test_no_active_partition_means_that_nothing_is_fetched",),
+    "buffers": (f"{_UNIT}::test_room_in_a_queue_does_not_wake_a_paused_partition",),
+    "web": (f"{_RUNS}::test_a_worker_listens_on_no_port",),
+}
+"""By the name of the fix."""
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """A rule, and a worker without it.
+
+    Attributes:
+        rule: what is taken out.
+        harm: the worker that does without (`tests.faults.worker.HARMS`).
+        dies: where it dies, once: the moment that the rule is for.
+        found_by: one of the checks that must go red (`tests.faults.findings`).
+    """
+
+    rule: str
+    harm: Mapping[str, Any]
+    dies: Mapping[str, Any]
+    found_by: frozenset[str]
+
+
+ORDERING = (
+    Mutation(
+        "the changelog comes before facts",
+        {"facts_first": True},
+        {"topic": FACTS, "moment": "after", "number": 3},
+        frozenset({"facts ahead of changelog"}),
+    ),
+    Mutation(
+        "facts come before the commit",
+        {"commit_first": "prospects"},
+        {"topic": FACTS, "moment": "before", "number": 3},
+        frozenset({"facts behind commit"}),
+    ),
+    Mutation(
+        "touches come before the commit",
+        {"commit_first": "intake"},
+        {"topic": TOUCHES, "moment": "before", "number": 3},
+        frozenset({"commit ahead of touches"}),
+    ),
+    Mutation(
+        "a message that was taken in before makes its prospect tell everything again",
+        {"deaf_to_redeliveries": True},
+        {"topic": FACTS, "moment": "before", "number": 3},
+        frozenset({"facts behind commit", "equality"}),
+    ),
+)
+
+
+def dying_once(dies: Mapping[str, Any]) -> Callable[[Trial], Awaitable[None]]:
+    """A scenario's steps: one worker takes the place of all others and dies at a certain moment; then another goes on."""
+
+    async def steps(trial: Trial) -> None:
+        trial.fleet.restarting = False
+        only(trial, trial.fleet.start({"die": dict(dies)}))
+        await until(lambda: bool(trial.fleet.ended), seconds=60, what="the worker dies")
+        assert trial.fleet.ended[0][1] == 137, tail(trial.fleet.ended[0][0])
+        await trial.look()
+        trial.fleet.restarting = True
+        await trial.fleet.ready()
+
+    return steps
