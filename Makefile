@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Every target that needs the environment depends on this stamp: it is made anew when the lock changes.
 STAMP := $(VENV)/.installed
 
-.PHONY: help install demo test test-kafka soak bench lint format clean
+.PHONY: help install demo test test-kafka faults soak bench lint format clean
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
@@ -26,7 +26,10 @@ test: $(STAMP) ## everything that needs neither Java nor Docker
 	$(BIN)/python -m pytest -n 3 --dist worksteal -m "not kafka and not slow" tests/unit tests/property tests/integration tests/e2e
 
 test-kafka: $(STAMP) ## faults and the same again on Apache Kafka (needs Java 17 and Maven)
-	$(BIN)/python -m pytest -m "kafka or slow" tests
+	$(BIN)/python -m pytest -m "(kafka or slow) and not matrix" tests
+
+faults: $(STAMP) ## the fault matrix on Apache Kafka, some ten minutes
+	$(BIN)/python -m pytest -m matrix tests/faults
 
 soak: $(STAMP) ## the fault matrix for hours; JOURNEY_SOAK_SEEDS=1-100 says how many
 	$(BIN)/python -m pytest tests/faults/soak.py

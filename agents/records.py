@@ -169,7 +169,9 @@ def without_position(value: bytes) -> bytes:
 
 
 def _unknown(form: int) -> UnknownFormat:
-    return UnknownFormat(f"a changelog record has format {form}, this program knows {_FORMAT}; run the newer one")
+    return UnknownFormat(
+        f"a changelog record has format {form}, this program knows {_FORMAT}: run the release that wrote it, or derive the state anew"
+    )
 
 
 def _head_value(head: Head, due_at: int, reach: bytes) -> bytes:

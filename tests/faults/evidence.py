@@ -14,15 +14,21 @@ from typing import Any, NamedTuple
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
+from agents.acceptance import Acceptance, phone_parser
+from agents.changelog import Partition, Reading
 from agents.dead_letters import ORIGIN
+from agents.fencing import epoch_of
 from agents.records import state_of
-from agents.store import Partition, file_records
 from funnel.definition import load_funnels
 from funnel.events import Touch
 from funnel.facts import Facts
 from funnel.rules import RuleSet
+from funnel.state import Terms
+from schemas.codec import EventCodec
 from schemas.messages import decode_facts, decode_message
+from schemas.registry import FileRegistry
 from tests.pipeline import TOPIC_OF_CHANNEL
+from tests.translation import SETTINGS
 
 CHANNEL_OF_TOPIC = {topic: channel for channel, topic in TOPIC_OF_CHANNEL.items()}
 TOUCHES, CHANGELOG, FACTS, DEAD_LETTERS = "touches", "journey-prospects-changelog", "facts", "dead-letters"
@@ -84,7 +90,7 @@ async def collect(bootstrap: str, prefix: str, funnels: Iterable[Path]) -> Evide
         prefix: of the installation's topics and groups.
         funnels: the funnel files its workers use.
     """
-    rules = RuleSet(load_funnels(tuple(funnels)))
+    terms = _terms(funnels)
     async with AIOKafkaConsumer(
         bootstrap_servers=bootstrap,
         enable_auto_commit=False,
@@ -107,8 +113,11 @@ async def collect(bootstrap: str, prefix: str, funnels: Iterable[Path]) -> Evide
         }
     kept, revisions = {}, {}
     for prospect, records in states.items():
-        state = state_of(rules, records)
-        kept[prospect] = {(one.touch.source, one.touch.event_id): one.touch for one in state.history.events}
+        state = state_of(terms, records)
+        # Each event where its way starts, and so once; what was handed on is judged by the rows it leads to.
+        kept[prospect] = {
+            (one.touch.source, one.touch.event_id): one.touch for one in state.history.events if not one.sender
+        }
         revisions[prospect] = state.revision
     return Evidence(committed, facts, kept, revisions, touches, letters, inputs, reader.ends)
 
@@ -159,10 +168,18 @@ class _Reader:
 
 
 def _states(records: Iterable[Any]) -> Partition:
-    """What is left of the changelog when each record takes the place of the one before it under its key."""
-    states: Partition = defaultdict(dict)
-    file_records(states, ((record.key, record.value) for record in records))
-    return {prospect: found for prospect, found in states.items() if found}
+    """What counts of the changelog, as whoever reads it back takes it."""
+    readings: dict[int, Reading] = defaultdict(Reading)
+    for record in records:
+        readings[record.partition].take([(record.offset, record.key, record.value, epoch_of(record.headers))])
+    return {prospect: found for reading in readings.values() for prospect, found in reading.state.items() if found}
+
+
+def _terms(funnels: Iterable[Path]) -> Terms:
+    rules = RuleSet(load_funnels(tuple(funnels)))
+    codec = EventCodec(FileRegistry())
+    acceptance = Acceptance(codec, rules, SETTINGS.id_key, phone_parser(SETTINGS.phone_region), 65_536)
+    return Terms(rules, acceptance.opener)
 
 
 def _incoming(record: Any, prefix: str) -> Incoming:

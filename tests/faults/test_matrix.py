@@ -13,7 +13,7 @@ from tests.faults.matrix import MATRIX
 from tests.faults.servers import Servers
 from tests.faults.trial import Scenario, passed
 
-pytestmark = pytest.mark.kafka
+pytestmark = [pytest.mark.kafka, pytest.mark.matrix]
 
 
 @pytest.mark.parametrize("scenario", MATRIX, ids=lambda scenario: scenario.name)
