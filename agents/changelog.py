@@ -8,12 +8,12 @@ one before it came too late: it is *stale*, and counts for nothing. See ADR 011.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-from agents.fencing import FENCE_KEY
+from agents.fencing import FENCE_KEY, epoch_of
 
 if TYPE_CHECKING:
-    from agents.shipping import Change
+    from agents.shipping import Change, Headers
 
 ID_BYTES = 16
 """A changelog key is the prospect's id and, after it, the suffix of one of its records."""
@@ -63,6 +63,28 @@ def file_records(partition: Partition, records: Iterable[tuple[bytes | None, byt
             kept.pop(suffix, None)
             if not kept:
                 del partition[prospect_id]
+
+
+class Fetched(Protocol):
+    """A record as a Kafka client gives it."""
+
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+
+
+def entries_of(records: Iterable[Fetched]) -> list[Entry]:
+    """What a client fetched, as `Reading.take` wants it."""
+    entries = []
+    # Nearly all records have the headers of the one before, and millions are read back.
+    last, epoch = None, 0
+    for record in records:
+        headers = record.headers
+        if headers != last:
+            last, epoch = headers, epoch_of(headers)
+        entries.append((record.offset, record.key, record.value, epoch))
+    return entries
 
 
 class Reading:

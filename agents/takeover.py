@@ -16,9 +16,9 @@ from typing import NamedTuple
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from agents.changelog import Reading
+from agents.changelog import Reading, entries_of
 from agents.config import WorkerConfig
-from agents.fencing import FENCE_KEY, Fenced, Tenure, epoch_headers, epoch_of
+from agents.fencing import FENCE_KEY, Fenced, Tenure, epoch_headers
 from agents.shipping import Change, Delivery, Headers, Shipper
 from agents.store import Partition
 
@@ -190,9 +190,7 @@ class _Log:
         fetched = await self._consumer.getmany(timeout_ms=500)
         for tp, records in fetched.items():
             self._read += len(records)
-            self.readings[tp.partition].take(
-                [(record.offset, record.key, record.value, epoch_of(record.headers)) for record in records]
-            )
+            self.readings[tp.partition].take(entries_of(records))
         now = time.monotonic()
         if fetched or len(waiting) < self._left:  # compaction leaves gaps, also at the end
             self._last_record = now

@@ -16,8 +16,7 @@ from typing import Any, NamedTuple
 
 from kafka import KafkaConsumer, KafkaProducer
 
-from agents.changelog import Reading
-from agents.fencing import epoch_of
+from agents.changelog import Reading, entries_of
 from agents.records import without_position
 from journey.errors import StateError
 from journey.offsets import true_ends
@@ -56,9 +55,7 @@ def read_changelog(consumer: KafkaConsumer, topic: str) -> Iterator[Entry]:
         if empty_polls > _EMPTY_POLLS:
             raise StateError("the changelog could not be read to its end; the state of this run is lost")
         for tp, records in polled.items():
-            readings[tp.partition].take(
-                [(record.offset, record.key, record.value, epoch_of(record.headers)) for record in records]
-            )
+            readings[tp.partition].take(entries_of(records))
             if records[-1].offset + 1 >= ends[tp]:
                 waiting.discard(tp)
     for partition, reading in readings.items():

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from agents.changelog import Entry, Reading
-from agents.fencing import FENCE_KEY, Fenced, Tenure
+from agents.changelog import Entry, Reading, entries_of
+from agents.fencing import FENCE_KEY, Fenced, Tenure, epoch_headers
 from agents.store import StateError
 
 ANNA = b"A" * 16
@@ -213,6 +214,17 @@ def test_records_say_their_epoch_where_compaction_took_the_fence() -> None:
 def test_records_without_an_epoch_are_those_of_the_beginning() -> None:
     """A changelog from before there were epochs, or one that was restored, is believed."""
     assert flat(read([(0, ANNA, b"a", 0), (1, ANNA, b"b", 0), (2, FENCE_KEY, b"1", 1)])) == {ANNA: b"b"}
+
+
+def test_what_clients_fetch_is_taken_with_its_epoch() -> None:
+    """One client gives headers as a tuple, the other as a list; records change their epoch at any place."""
+    epochs = [0, 1, 1, 2, 0]
+    for kind in (tuple, list):
+        records = [
+            SimpleNamespace(offset=offset, key=ANNA, value=None, headers=kind(epoch_headers(epoch) if epoch else ()))
+            for offset, epoch in enumerate(epochs)
+        ]
+        assert entries_of(records) == [(offset, ANNA, None, epoch) for offset, epoch in enumerate(epochs)]
 
 
 @pytest.mark.parametrize("epoch", [0, 1])
