@@ -248,7 +248,7 @@ def test_worked_example() -> None:
     text = (ROOT / "docs" / "funnels.md").read_text().split("## A worked example")[1]
     (_, toml), (_, ndjson) = [block for block in _BLOCK.findall(text) if block[0] in ("toml", "ndjson")]
     rules = RuleSet([parse_funnel(toml)])
-    touches = sorted(touch_of(parse_line(line.encode()), rules, b"") for line in ndjson.splitlines())
+    touches = sorted(touch_of(parse_line(line.encode()), rules, b"", 0, b"") for line in ndjson.splitlines())
     _, rows = fold(rules.funnels[0], START, touches)
     expected = [
         [cell.strip() for cell in line.strip("| ").split("|")][:7]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import time
 import tomllib
@@ -16,12 +15,9 @@ from schemas.codec import EventCodec
 from schemas.errors import Undecodable
 from schemas.registry import FileRegistry
 from tests.faults.evidence import CHANNEL_OF_TOPIC, Place
-from tests.oracle import Settings, Truth, clauses, prospect_id_of, strongest_identifier, truth_of
+from tests.oracle import Settings, Truth, prospect_id_of, strongest_identifier, truth_of
 from tests.oracle.identity import Event, canonical_json
 from tests.translation import SETTINGS
-
-clauses.glob_matches = functools.cache(clauses.glob_matches)
-"""The oracle asks the same thing of every event, several times; it takes its time, and a verifier competes with what it judges."""
 
 MOST_BYTES = 65_536
 """Of an event, as the workers of these tests are set up."""

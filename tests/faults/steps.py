@@ -56,12 +56,12 @@ async def killed(trial: Trial, *, rounds: int = 20) -> None:
             await some_time(trial, 0.0, 1.0)
         else:
             await some_time(trial, 0.2, 3.0)
+        ended = len(trial.fleet.ended)
         trial.fleet.kill(trial.rng.choice(trial.fleet.workers))
         if number % 10 == 5:
             await trial.look()
-        ended = len(trial.fleet.ended)
-        await until(lambda ended=ended: len(trial.fleet.ended) >= ended, seconds=10, what="the killed worker is gone")
-    trial.notes["kills"] = rounds
+        await until(lambda ended=ended: len(trial.fleet.ended) > ended, seconds=10, what="the killed worker is gone")
+    trial.notes["kills"] = len(trial.fleet.ended)
     await trial.fleet.ready()
 
 

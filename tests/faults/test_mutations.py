@@ -14,7 +14,7 @@ from tests.faults.servers import Servers
 from tests.faults.trial import Scenario, Trial, UnsafeMoment, trial_of
 
 REPOSITORY = Path(__file__).parents[2]
-pytestmark = [pytest.mark.kafka, pytest.mark.slow]
+pytestmark = [pytest.mark.kafka, pytest.mark.matrix]
 
 
 async def findings_of(trial: Trial) -> set[str]:

@@ -172,7 +172,7 @@ async def test_events_before_folded_history_are_dead_letters_with_their_original
             what="all records settled",
         )
         assert account(worker.metrics()) | {"consumed": 0, "settled": 0} == {
-            "consumed": 0, "settled": 0, "applied": 3, "duplicate": 1, "ignored": 0, "dead": 1,
+            "consumed": 0, "settled": 0, "applied": 3, "duplicate": 1, "ignored": 0, "shared": 0, "declared": 0, "dead": 1,
         }  # fmt: skip
         (letter,) = await installation.read("dead-letters")
         assert worker.stop() == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
 Event = dict[str, Any]
@@ -24,6 +25,7 @@ def microseconds(duration: str) -> int:
     return int(duration[:-1]) * UNITS[duration[-1]]
 
 
+@cache  # the same few patterns meet the same texts over and over
 def glob_matches(pattern: str, text: str) -> bool:
     """Whether the whole text matches: `*` is any run of characters, `?` any one, a backslash takes the next as it is."""
     tokens: list[tuple[str, str]] = []
