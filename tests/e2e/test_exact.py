@@ -11,6 +11,7 @@ import time
 import tomllib
 from pathlib import Path
 
+import pytest
 from clickhouse_driver import Client
 
 from journey.local_clickhouse import EmbeddedClickHouse
@@ -24,13 +25,14 @@ from tests.warehouse import Rows, expected, tables
 FUNNELS = [Path(__file__).parents[2] / "funnels" / f"{name}.toml" for name in ("sales", "b2b")]
 SETTINGS = Settings(id_key=b"an end-to-end key", phone_region="US")
 EVENTS = 50_000
+pytestmark = pytest.mark.timeout(900)
 
 
 def journey(directory: Path, *arguments: str) -> str:
     """Run the command line as a user does; gives what it printed."""
     environment = os.environ | {"JOURNEY_ID_KEY": SETTINGS.id_key.decode(), "JOURNEY_PHONE_REGION": "US"}
     command = [sys.executable, "-m", "journey", *arguments, "--data-dir", str(directory)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240, check=False)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=420, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

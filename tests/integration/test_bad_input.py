@@ -125,6 +125,8 @@ async def test_bad_input_is_dead_lettered_among_its_neighbours(
             "applied": len(bad) + 1,
             "duplicate": 1,
             "ignored": 1,
+            "shared": 0,
+            "declared": 0,
             "dead": len(bad),
             "settled": sent,
         }

@@ -78,7 +78,7 @@ def test_actor_equals_the_oracle_in_any_order(case: Case, seed: int) -> None:
     assert check(case), f"seed {seed}: {smallest(case, lambda smaller: not check(smaller))}"
 
 
-@tries(1_200)
+@tries(600)
 @given(cases(max_events=20), st.integers(0, 2**32))
 def test_actor_survives_crashes(case: Case, seed: int) -> None:
     """Crashes between changelog, facts and commit, with runs in flight and ticks, end with the oracle's rows."""
