@@ -16,26 +16,28 @@ IDLE_AFTER = 1.0
 class Backlog:
     """Remembers how old the last records of each partition were when they were handled."""
 
-    def __init__(self, clock: Callable[[], float] = time.time) -> None:
-        self._clock = clock
+    def __init__(self, clock: Callable[[], float] = time.time, timer: Callable[[], float] = time.monotonic) -> None:
+        """Args: clock: the wall's, which records' ages are measured by; timer: one that nobody sets back."""
+        self._clock, self._timer = clock, timer
         self._last: dict[TP, tuple[float, float]] = {}
-        self._began = clock()
+        """When (on the timer) records were handled last, and how old they were."""
+        self._began = timer()
 
     def note(self, tp: TP, timestamp: int) -> None:
         """Records up to one of this timestamp (milliseconds since the epoch) are being handled."""
-        self._last[tp] = (self._clock(), timestamp / 1_000)
+        self._last[tp] = (self._timer(), self._clock() - timestamp / 1_000)
 
     def forget(self) -> None:
         """Partitions change hands: what was known of them is void."""
         self._last.clear()
-        self._began = self._clock()
+        self._began = self._timer()
 
     def is_behind(self) -> bool:
         """Whether a partition's records were old when handled, and it hasn't been idle since.
 
         Just after partitions changed hands nobody knows yet, which counts as behind.
         """
-        now = self._clock()
+        now = self._timer()
         return now - self._began < IDLE_AFTER or any(
-            now - handled < IDLE_AFTER and handled - written > OLD_AFTER for handled, written in self._last.values()
+            now - handled < IDLE_AFTER and age > OLD_AFTER for handled, age in self._last.values()
         )

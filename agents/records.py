@@ -148,9 +148,18 @@ def _reach(value: bytes) -> Reach | None:
 
 
 def due_at_of(records: Mapping[bytes, bytes]) -> int | None:
-    """When (microseconds) the wall clock next changes a row of the prospect, as its latest record says."""
+    """When (microseconds) the wall clock next changes a row of the prospect, as its latest record says.
+
+    Raises:
+        UnknownFormat: a record is too short to be one of ours.
+    """
     latest = due_at = -1
     for value in records.values():
+        if len(value) < _ENVELOPE_SIZE:
+            raise UnknownFormat(
+                f"a changelog record of {len(value)} bytes is none that a worker wrote: find out who else writes to the changelog,"
+                " write a record without value under the same key there, and start again"
+            )
         _, revision, due, _, _, _ = _ENVELOPE.unpack_from(value)
         if revision > latest:
             latest, due_at = revision, due

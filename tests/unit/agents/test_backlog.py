@@ -22,7 +22,7 @@ class Clock:
 def test_behind_while_old_records_are_handled() -> None:
     """Old records in any partition mean behind, until it has been idle for a while; fresh ones don't."""
     clock = Clock()
-    backlog = Backlog(clock)
+    backlog = Backlog(clock, clock)
     clock.now += IDLE_AFTER
     assert not backlog.is_behind()
     backlog.note(HERE, int((clock.now - 0.1) * 1_000))
@@ -36,10 +36,21 @@ def test_behind_while_old_records_are_handled() -> None:
 def test_behind_until_something_is_known() -> None:
     """When partitions have just come, what waits in them is not known yet."""
     clock = Clock()
-    backlog = Backlog(clock)
+    backlog = Backlog(clock, clock)
     assert backlog.is_behind()
     clock.now += IDLE_AFTER
     backlog.forget()
     assert backlog.is_behind()
     clock.now += IDLE_AFTER
+    assert not backlog.is_behind()
+
+
+def test_a_clock_that_is_set_back_is_no_backlog() -> None:
+    """An hour back: what was handled before is over all the same, and deadlines go on."""
+    clock, timer = Clock(), Clock()
+    backlog = Backlog(clock, timer)
+    backlog.note(HERE, int((clock.now - OLD_AFTER - 1) * 1_000))
+    clock.now -= 3_600
+    assert backlog.is_behind()
+    timer.now += IDLE_AFTER
     assert not backlog.is_behind()

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import pytest
 
 from agents import records
-from agents.records import records_of, state_of
+from agents.records import UnknownFormat, due_at_of, records_of, state_of
 from funnel.definition import parse_funnel
 from funnel.events import Event
 from funnel.history import Limits
@@ -151,3 +151,9 @@ def test_any_sequence(seed: int) -> None:
         )
         assert lazy == full
         file(stored, lazy)
+
+
+def test_what_no_worker_wrote_is_refused() -> None:
+    """A record that somebody else put into the changelog stops the worker with words, not with an offset in bytes."""
+    with pytest.raises(UnknownFormat, match="of 3 bytes is none that a worker wrote"):
+        due_at_of({b"k": b"bad"})
