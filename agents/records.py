@@ -17,8 +17,9 @@ from struct import Struct
 from agents.notes import pack_note, unpack_note
 from funnel.events import OrderKey
 from funnel.history import EVENT_SUFFIX, History, Kept, Unread, in_order
-from funnel.identity import ID_BYTES, NOBODY, Identity, Note, way_of
+from funnel.identity import NOBODY, Identity, Note, way_of
 from funnel.journey import Progress
+from funnel.listed import ID_BYTES
 from funnel.state import NOTHING_TAKEN, Head, Outcome, State, Terms, empty, restore
 from schemas.messages import decode_touch_without_body
 

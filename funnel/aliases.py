@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from funnel.identity import ID_BYTES, Clear, Declared, Identity
+from funnel.identity import Clear, Declared, Identity
+from funnel.listed import ID_BYTES
 
 
 class Aliases(NamedTuple):

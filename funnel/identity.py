@@ -9,20 +9,18 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from funnel.events import OrderKey
 from funnel.identifiers import KINDS
+from funnel.listed import entries
 from funnel.messages import Declaration
 
 USER, EMAIL, PHONE, DEVICE = range(len(KINDS))
 """Kinds by number, strongest first."""
 BOOK = len(KINDS)
 """The kind of the one actor that is no identifier: the book of aliases."""
-ID_BYTES = 16
-ENTRY_BYTES = 1 + ID_BYTES
-"""Of an identifier in a list: its kind, then its id."""
 BEFORE_ALL: OrderKey = (-1, "", "")
 """Where a declared link stands in the order: before every observed event."""
 
@@ -179,12 +177,6 @@ def own(identity: Identity) -> Own:
     note = identity.get(OWN, _NOT_SAID)
     assert isinstance(note, Own)
     return note
-
-
-def entries(listed: bytes) -> Iterator[tuple[int, bytes]]:
-    """Kind and id of each identifier in a list, as `Touch.weaker` and `Sighting.stronger` have them."""
-    for at in range(0, len(listed), ENTRY_BYTES):
-        yield listed[at], listed[at + 1 : at + ENTRY_BYTES]
 
 
 def names(identity: Identity) -> list[tuple[int, bytes]]:

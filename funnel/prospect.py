@@ -20,7 +20,8 @@ from collections.abc import Sequence
 from funnel import changes, sending
 from funnel.facts import RowKey, Standing, Transition
 from funnel.history import History, Kept
-from funnel.identity import ID_BYTES, USER, Declared, Identity, Way, way_of
+from funnel.identity import USER, Declared, Identity, Way, way_of
+from funnel.listed import ID_BYTES
 from funnel.messages import Arrival, Declaration, Handed, Message, Said, Send, Tick
 from funnel.reception import Reception
 from funnel.state import (

@@ -8,7 +8,6 @@ from funnel.identity import (
     ALIAS,
     BOOK,
     DEVICE,
-    ENTRY_BYTES,
     OVERRUN,
     OWN,
     USER,
@@ -23,11 +22,11 @@ from funnel.identity import (
     Taken,
     Told,
     declared_key,
-    entries,
     own,
     seen_ever,
 )
 from funnel.journey import due_at
+from funnel.listed import entries, pairs_of
 from funnel.messages import (
     Alias,
     Arrival,
@@ -378,28 +377,3 @@ class Reception:
             elif self.identity.get(key) != first.touch.order:
                 self._note(key, Told(*first.touch.order))
                 self.sighted[weaker, FIRST + one] = (kind, first)
-
-
-def pairs_of(me: bytes, touch: Touch) -> list[tuple[bytes, bytes]]:
-    """Each weaker identifier of an event with each that is stronger on it, this one's own among them."""
-    found = []
-    stronger = [me]
-    for _, weaker in entries(touch.weaker):
-        found += [(weaker, one) for one in stronger]
-        stronger.append(weaker)
-    return found
-
-
-def stronger_of(me: bytes, touch: Touch, weaker: bytes) -> bytes:
-    """The list of identifiers stronger than one of an event's weaker ones, the strongest first."""
-    listed = touch.weaker
-    at = next(at for at in range(0, len(listed), ENTRY_BYTES) if listed[at + 1 : at + ENTRY_BYTES] == weaker)
-    return bytes((touch.kind,)) + me + listed[:at]
-
-
-def place_of(touch: Touch, weaker: bytes) -> int:
-    """Which of the event's identifiers a weaker one is, the strongest being 0."""
-    listed = touch.weaker
-    return 1 + next(
-        at // ENTRY_BYTES for at in range(0, len(listed), ENTRY_BYTES) if listed[at + 1 : at + ENTRY_BYTES] == weaker
-    )

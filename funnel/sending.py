@@ -12,9 +12,10 @@ from typing import NamedTuple
 
 from funnel.aliases import Aliases, aliases_of
 from funnel.history import Kept
-from funnel.identity import BOOK, DEVICE, HERE, Flag, Identity, Member, Told, Way, entries, names, own, wanted
+from funnel.identity import BOOK, DEVICE, HERE, Flag, Identity, Member, Told, Way, names, own, wanted
+from funnel.listed import entries, place_of, stronger_of
 from funnel.messages import Alias, Handover, Membership, Reset, Send, Sighting, SignInsWanted
-from funnel.reception import EACH, FIRST, Reception, place_of, stronger_of
+from funnel.reception import EACH, FIRST, Reception
 from funnel.state import Retracted, State, Terms
 
 _NO_ALIASES = Aliases({}, frozenset())
