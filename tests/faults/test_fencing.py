@@ -16,7 +16,8 @@ from tests.broker import wait_until
 from tests.faults.kafka import ApacheKafka
 from tests.toys import Toys, assert_exact, events, expected
 
-# One of them reads what toys told last, whatever its revision; outputs that a zombie had under way when it was stopped, rightly, may come last.
+# Not in CI: with the fence in, the first test was red twice on a slow machine. A guess, not yet shown: it reads what toys told last, whatever its
+# revision, and outputs that a zombie had under way when it was stopped may come last.
 pytestmark = [pytest.mark.kafka, pytest.mark.matrix]
 MakeToys = Callable[..., Toys]
 FENCED = "another worker has written to "
