@@ -11,13 +11,13 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from agents.fencing import FENCE_KEY, epoch_of
+from funnel.listed import ID_BYTES
 
 if TYPE_CHECKING:
     from agents.shipping import Change, Headers
 
-ID_BYTES = 16
-"""A changelog key is the prospect's id and, after it, the suffix of one of its records."""
 Records = dict[bytes, bytes]
+"""By suffix: a changelog key is the prospect's id and, after it, the suffix of one of its records."""
 Partition = dict[bytes, Records]
 Entry = tuple[int, bytes | None, bytes | None, int]
 """A record of the changelog: offset, key, value and epoch."""

@@ -14,13 +14,13 @@ from faust.stores.memory import Store
 from faust.tables.table import Table
 from faust.types import TP
 
-from agents.changelog import ID_BYTES, Partition, Records, StateError, file_records
+from agents.changelog import Partition, Records, StateError, file_records
 from agents.fencing import Ownership
 
 if TYPE_CHECKING:
     from agents.app import RunApp
 
-__all__ = ["ID_BYTES", "Partition", "PartitionStore", "Records", "StateError", "StateTable", "file_records"]
+__all__ = ["Partition", "PartitionStore", "Records", "StateError", "StateTable", "file_records"]
 _NOTHING: Mapping[bytes, bytes] = MappingProxyType({})
 
 

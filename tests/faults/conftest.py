@@ -1,12 +1,32 @@
-"""What the scenarios share: servers, and what was measured."""
+"""What the tests share: toys, servers, and what was measured."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests.faults.kafka import ApacheKafka
 from tests.faults.servers import Servers, servers_in
+from tests.toys import Toys
+
+MakeToys = Callable[..., Toys]
+
+
+@pytest.fixture
+def make(apache_kafka: ApacheKafka, tmp_path: Path) -> Iterator[MakeToys]:
+    """Toys on the shared Apache Kafka."""
+    made: list[Toys] = []
+
+    def make_toys(**options: Any) -> Toys:
+        made.append(Toys(apache_kafka, tmp_path, **options))
+        return made[-1]
+
+    yield make_toys
+    for toys in made:
+        toys.__exit__(None, None, None)
 
 
 @pytest.fixture(scope="session")

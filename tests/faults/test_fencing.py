@@ -6,35 +6,18 @@ import asyncio
 import os
 import signal
 import subprocess
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.broker import wait_until
-from tests.faults.kafka import ApacheKafka
+from tests.faults.conftest import MakeToys
 from tests.toys import Toys, assert_exact, events, expected
 
 # Not in CI: with the fence in, the first test was red twice on a slow machine. A guess, not yet shown: it reads what toys told last, whatever its
 # revision, and outputs that a zombie had under way when it was stopped may come last.
 pytestmark = [pytest.mark.kafka, pytest.mark.matrix]
-MakeToys = Callable[..., Toys]
 FENCED = "another worker has written to "
-
-
-@pytest.fixture
-def make(apache_kafka: ApacheKafka, tmp_path: Path) -> Iterator[MakeToys]:
-    """Toys on the shared Apache Kafka."""
-    made: list[Toys] = []
-
-    def make_toys(**options: Any) -> Toys:
-        made.append(Toys(apache_kafka, tmp_path, **options))
-        return made[-1]
-
-    yield make_toys
-    for toys in made:
-        toys.__exit__(None, None, None)
 
 
 def stop_clock(worker: subprocess.Popen[bytes]) -> None:

@@ -4,33 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.broker import wait_until
+from tests.faults.conftest import MakeToys
 from tests.faults.kafka import ApacheKafka
 from tests.toy_worker import CHANGELOG
 from tests.toys import Event, Toys, assert_exact, events, expected
 
 pytestmark = pytest.mark.kafka
-MakeToys = Callable[..., Toys]
-
-
-@pytest.fixture
-def make(apache_kafka: ApacheKafka, tmp_path: Path) -> Iterator[MakeToys]:
-    """Toys on the shared Apache Kafka."""
-    made: list[Toys] = []
-
-    def make_toys(**options: Any) -> Toys:
-        made.append(Toys(apache_kafka, tmp_path, **options))
-        return made[-1]
-
-    yield make_toys
-    for toys in made:
-        toys.__exit__(None, None, None)
 
 
 def assert_commits_are_behind(toys: Toys) -> None:

@@ -27,8 +27,8 @@ from agents.batching import Run
 from agents.driver import RunDriver, Shipment
 from agents.pipeline import equip
 from agents.shipping import Change, Output
-from funnel import prospect
 from funnel.definition import load_funnels
+from funnel.reception import Reception
 from funnel.rules import RuleSet
 from tests.pipeline import configured
 
@@ -141,13 +141,13 @@ def facts_first(app: RunApp, _: Any) -> None:
 
 def deaf_to_redeliveries(_: RunApp, __: Any) -> None:
     """MUTANT: a message that was taken in before is taken for a copy that came again by chance."""
-    take = prospect._Reception.take
+    take = Reception.take
 
     def deaf(self: Any, message: Any) -> None:
         take(self, message)
-        self._redelivered = False
+        self.redelivered = False
 
-    prospect._Reception.take = deaf  # type: ignore[method-assign]  # in this process only
+    Reception.take = deaf  # type: ignore[method-assign]  # in this process only
 
 
 HARMS: dict[str, Harm] = {
