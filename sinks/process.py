@@ -70,6 +70,9 @@ async def _run(config: SinkConfig) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, sink.stop)
     await sink.run()
+    signal.set_wakeup_fd(
+        -1
+    )  # asyncio closes the pipe before it takes the handlers away; a signal in between would complain on stderr
 
 
 class Sink:

@@ -35,7 +35,10 @@ class Event(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What the workers have made of the events: for each key, the number told last, the number kept, and the ids kept."""
+    """What the workers have made of the events: for each key, the highest number told, the number kept, and the ids kept.
+
+    The highest, as tables keep the fact of the highest revision: numbers only grow, and a worker may tell late what counted when it was kept.
+    """
 
     told: dict[bytes, int]
     counted: dict[bytes, int]
@@ -199,7 +202,7 @@ class Toys(AbstractContextManager["Toys"]):
         counted: dict[bytes, int] = {}
         kept: dict[bytes, set[bytes]] = {}
         for key, value in await self.read("facts"):
-            told[key] = NUMBER.unpack(value)[0]
+            told[key] = max(told.get(key, 0), NUMBER.unpack(value)[0])
         for key, value in await self.read(CHANGELOG):
             if len(key) == 16:
                 counted[key] = NUMBER.unpack(value)[0]

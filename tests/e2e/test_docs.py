@@ -41,7 +41,11 @@ from tests.warehouse import TABLES as TABLES_OF_TRUTH
 from tests.warehouse import Rows, expected, tables
 
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").glob("*.md")])
-VARIABLES = {PREFIX + name.upper() for name in Settings.model_fields} | {CONFIG_VARIABLE, "JOURNEY_TEST_EFFORT"}
+VARIABLES = {PREFIX + name.upper() for name in Settings.model_fields} | {
+    CONFIG_VARIABLE,
+    "JOURNEY_TEST_EFFORT",
+    "JOURNEY_SOAK_SEEDS",
+}
 QUICKSTART = "docs/quickstart.md"
 DEMO, OWN_RUN = "journey demo", "journey run events.ndjson"
 STACKS = (DEMO, OWN_RUN)

@@ -26,7 +26,8 @@ from agents.app import RunApp, run_worker
 from agents.batching import Run
 from agents.driver import RunDriver, Shipment
 from agents.pipeline import equip
-from agents.shipping import Change, Output
+from agents.fencing import Tenure
+from agents.shipping import Change, Delivery, Headers, Output
 from funnel.definition import load_funnels
 from funnel.reception import Reception
 from funnel.rules import RuleSet
@@ -47,10 +48,13 @@ def pace(app: RunApp, seconds: float) -> None:
         await ship(outputs)
         await asyncio.sleep(random.uniform(0, seconds))
 
-    async def ship_groups_late(topic: str, partition: int, groups: Iterable[Sequence[Change]]) -> None:
+    async def ship_groups_late(
+        topic: str, partition: int, groups: Iterable[Sequence[Change]], headers: Headers = ()
+    ) -> list[Delivery]:
         await asyncio.sleep(random.uniform(0, seconds))
-        await ship_groups(topic, partition, groups)
+        deliveries = await ship_groups(topic, partition, groups, headers)
         await asyncio.sleep(random.uniform(0, seconds))
+        return deliveries
 
     app.shipper.ship = ship_late  # type: ignore[method-assign]  # of this worker only
     app.shipper.ship_groups = ship_groups_late  # type: ignore[method-assign]  # of this worker only
@@ -78,12 +82,12 @@ def stall_changelog(app: RunApp, number: int) -> None:
     """From the `number`th on, batches for the changelog are never acknowledged, and nobody says so."""
     deliver, left = app.shipper._deliver, number
 
-    async def deliver_or_not(topic: str, partition: int, batches: Any) -> None:
+    async def deliver_or_not(topic: str, partition: int, batches: Any) -> list[Delivery]:
         nonlocal left
         left -= topic.endswith("changelog")
         if topic.endswith("changelog") and left <= 0:
             await asyncio.Event().wait()
-        await deliver(topic, partition, batches)
+        return await deliver(topic, partition, batches)
 
     app.shipper._deliver = deliver_or_not  # type: ignore[method-assign]  # of this worker only
 
@@ -103,14 +107,14 @@ def no_disk(app: RunApp, _: Any) -> None:
 def commit_first(app: RunApp, agent: str) -> None:
     """MUTANT: an agent's runs are committed before what follows from them is sent."""
 
-    async def settle(self: RunDriver, run: Run, shipment: Shipment) -> None:
+    async def settle(self: RunDriver, run: Run, shipment: Shipment, tenure: Tenure | None) -> None:
         if self.name != agent:
-            await _settle(self, run, shipment)
+            await _settle(self, run, shipment, tenure)
             return
         turns = self._turns.setdefault(run.tp, driver._Turns())
         async with turns.changelog:
             if shipment.changelog:
-                await self._ship_changelog(run, shipment.changelog)
+                await self._ship_changelog(run, shipment.changelog, tenure)
         async with turns.outputs:
             app.consumer.settle(run)
             await app.consumer.commit()
@@ -125,14 +129,14 @@ def commit_first(app: RunApp, agent: str) -> None:
 def facts_first(app: RunApp, _: Any) -> None:
     """MUTANT: facts are sent before the changelog."""
 
-    async def settle(self: RunDriver, run: Run, shipment: Shipment) -> None:
+    async def settle(self: RunDriver, run: Run, shipment: Shipment, tenure: Tenure | None) -> None:
         turns = self._turns.setdefault(run.tp, driver._Turns())
         async with turns.outputs:
             if shipment.outputs:
                 await app.shipper.ship(shipment.outputs)
         async with turns.changelog:
             if shipment.changelog:
-                await self._ship_changelog(run, shipment.changelog)
+                await self._ship_changelog(run, shipment.changelog, tenure)
             app.consumer.settle(run)
         self._slots.release()
 
