@@ -25,8 +25,8 @@ from agents import driver
 from agents.app import RunApp, run_worker
 from agents.batching import Run
 from agents.driver import RunDriver, Shipment
-from agents.pipeline import equip
 from agents.fencing import Tenure
+from agents.pipeline import equip
 from agents.shipping import Change, Delivery, Headers, Output
 from funnel.definition import load_funnels
 from funnel.reception import Reception
