@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from agents.acceptance import Accepted, Refused, refused_time
+from typing import NamedTuple
+
+from agents.acceptance import Refused, refused_time
 from funnel.events import Event
 from funnel.identifiers import KINDS, Identifier, ParsePhone, identify, prospect_id
 from funnel.messages import Declaration
@@ -16,6 +18,15 @@ BOOK = "book of aliases"
 """What the actor that has the links of user_ids is known by; no canonical form, so no identifier's."""
 
 
+class Announced(NamedTuple):
+    """A statement that goes on."""
+
+    to: tuple[bytes, ...]
+    """The identifiers that are told."""
+    message: bytes
+    """For `touches`."""
+
+
 class Declarations:
     """Decodes, validates and seals declarations, as one installation does it."""
 
@@ -25,7 +36,7 @@ class Declarations:
         self._sealer = Sealer(id_key)
         self._book = prospect_id(id_key, BOOK)
 
-    def accept(self, data: bytes | None, timestamp: int) -> Accepted | Refused:
+    def accept(self, data: bytes | None, timestamp: int) -> Announced | Refused:
         """What becomes of a record; see `Acceptance.accept`."""
         if data is not None and len(data) > self._max_bytes:
             return Refused("too_large", f"{len(data)} bytes; the limit is {self._max_bytes}")
@@ -46,10 +57,10 @@ class Declarations:
             return _refused(f"a {weaker.kind} is not weaker than a {stronger.kind}")
         if refused := refused_time(event["occurred_at"], timestamp):
             return refused
-        return self._accepted(event, weaker, stronger, self._book if of_two_users else None)
+        return self._accepted(event, weaker, stronger, of_two_users)
 
-    def _accepted(self, event: Event, weaker: Identifier, stronger: Identifier, to: bytes | None) -> Accepted:
-        weaker_id = prospect_id(self._id_key, weaker.canonical)
+    def _accepted(self, event: Event, weaker: Identifier, stronger: Identifier, of_two_users: bool) -> Announced:
+        weaker_id, stronger_id = (prospect_id(self._id_key, one.canonical) for one in (weaker, stronger))
         statement = Declaration(
             KINDS.index(weaker.kind),
             event["type"],
@@ -57,12 +68,13 @@ class Declarations:
             event["source"],
             event["event_id"],
             weaker_id,
-            prospect_id(self._id_key, stronger.canonical),
+            stronger_id,
             KINDS.index(stronger.kind),
             self._sealer.seal(weaker.canonical.encode()),
             self._sealer.seal(stronger.canonical.encode()),
         )
-        return Accepted(to or weaker_id, encode_statement(statement))
+        # The stronger one only takes note of who speaks of it: when it is forgotten, it tells them.
+        return Announced((self._book if of_two_users else weaker_id, stronger_id), encode_statement(statement))
 
     def original_of(self, declaration: Declaration) -> bytes:
         """The declaration as an event again, as our own producers would have written it."""
@@ -71,10 +83,14 @@ class Declarations:
             "source": declaration.source,
             "occurred_at": declaration.occurred_at,
             "type": declaration.type,
-            "weaker": self._sealer.open(declaration.weaker_name).decode(),
-            "stronger": self._sealer.open(declaration.stronger_name).decode(),
+            "weaker": self._clear(declaration.weaker_name),
+            "stronger": self._clear(declaration.stronger_name),
         }
         return self._codec.encode({**event, "channel": CHANNEL})
+
+    def _clear(self, name: bytes) -> str:
+        """A canonical form; "" where it is forgotten."""
+        return self._sealer.open(name).decode() if name else ""
 
     def _identifier(self, canonical: str) -> Identifier | None:
         kind, _, value = canonical.partition(":")

@@ -7,19 +7,23 @@ from collections.abc import Mapping, Sequence
 
 from faust.types import TP
 
-from agents import metrics
-from agents.acceptance import Acceptance, Accepted
+from agents import declarations, erasures, metrics
+from agents.acceptance import Acceptance, Accepted, Refused
 from agents.backlog import Backlog
 from agents.batching import Record
 from agents.dead_letters import headers, origin_header
-from agents.declarations import CHANNEL, Declarations
+from agents.declarations import Announced, Declarations
 from agents.driver import Shipment
 from agents.partitioning import partition_of
 from agents.shipping import Output
 from schemas.catalog import SUBJECT_OF_CHANNEL
 
-CHANNEL_OF_TOPIC = {subject: channel for channel, subject in SUBJECT_OF_CHANNEL.items()}
+CHANNEL_OF_TOPIC = {subject: channel for channel, subject in SUBJECT_OF_CHANNEL.items()} | {
+    erasures.TOPIC: erasures.CHANNEL
+}
 """The input topics, and the channel whose events they carry."""
+ANNOUNCING = {declarations.CHANNEL, erasures.CHANNEL}
+"""Channels of what is said about identifiers; no events."""
 
 
 class Intake:
@@ -55,21 +59,27 @@ class Intake:
         self._dead_letters, self._dead_letter_partitions = dead_letters, dead_letter_partitions
 
     def handle(self, tp: TP, records: Sequence[Record]) -> Shipment:
-        """One output a record."""
+        """One output a record, two of declarations."""
         self._backlog.note(tp, records[-1].timestamp)
         channel = self._channels[tp.topic]
-        declares = channel == CHANNEL
+        announces = channel in ANNOUNCING
         touches, partitions = self._touches, self._partitions
         outputs: list[Output] = []
         refused: Counter[str] = Counter()
         for record in records:
-            if declares:
-                result = self._declarations.accept(record.value, record.timestamp)
-            else:
-                result = self._acceptance.accept(channel, record.value, record.timestamp)
+            result = (
+                self._announced(channel, record)
+                if announces
+                else self._acceptance.accept(channel, record.value, record.timestamp)
+            )
             if isinstance(result, Accepted):
                 to, message = result
                 outputs.append(Output(touches, partition_of(to, partitions), to, message, [origin_header(record)]))
+            elif isinstance(result, Announced):
+                origin = [origin_header(record)]
+                outputs += [
+                    Output(touches, partition_of(to, partitions), to, result.message, origin) for to in result.to
+                ]
             else:
                 refused[result.reason] += 1
                 about = headers("intake", result.reason, result.message, tp.topic, tp.partition, record.offset)
@@ -78,9 +88,14 @@ class Intake:
 
         def settled() -> None:
             metrics.CONSUMED.labels(tp.topic).inc(len(records))
-            accepted = metrics.DECLARED if declares else metrics.TOUCHES
+            accepted = metrics.DECLARED if announces else metrics.TOUCHES
             accepted.inc(len(records) - refused.total())
             for reason, count in refused.items():
                 metrics.DEAD.labels(reason).inc(count)
 
         return Shipment(outputs=outputs, settled=settled)
+
+    def _announced(self, channel: str, record: Record) -> Announced | Refused:
+        if channel == erasures.CHANNEL:
+            return erasures.accept(record.key, record.value)
+        return self._declarations.accept(record.value, record.timestamp)

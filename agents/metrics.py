@@ -10,7 +10,8 @@ APPLIED = Counter("journey_applied", "Events that became part of a prospect's hi
 DUPLICATE = Counter("journey_duplicate", "Copies of events known before.")
 IGNORED = Counter("journey_ignored", "Events that no funnel cares for.")
 SHARED = Counter("journey_shared", "Events that are nobody's, as an identifier on their way is shared.")
-DECLARED = Counter("journey_declared", "Declarations that intake accepted.")
+FORGOTTEN = Counter("journey_forgotten", "Events that were forgotten, or turned away as whose they are is forgotten.")
+DECLARED = Counter("journey_declared", "Declarations, and requests to forget, that intake accepted.")
 TAKEN_BACK = Counter(
     "journey_taken_back", "Of the counts of the same names: events that went elsewhere, and count there.", ["count"]
 )

@@ -176,13 +176,16 @@ class Counted:
     """What became of events in one run; events that go elsewhere count there."""
 
     def __init__(self) -> None:
-        self._applied = self._ignored = self._shared = self._duplicate = self._invalid = self._sent = 0
+        self._applied = self._ignored = self._shared = self._forgotten = self._duplicate = self._invalid = (
+            self._sent
+        ) = 0
 
     def add(self, outcome: Outcome) -> None:
         """Count one outcome."""
         self._applied += outcome.applied
         self._ignored += outcome.ignored
         self._shared += outcome.shared
+        self._forgotten += outcome.forgotten
         self._duplicate += outcome.duplicate
         self._invalid += len(outcome.invalid)
         self._sent += len(outcome.sends)
@@ -193,6 +196,7 @@ class Counted:
         metrics.count(metrics.APPLIED, "applied", self._applied)
         metrics.count(metrics.IGNORED, "ignored", self._ignored)
         metrics.count(metrics.SHARED, "shared", self._shared)
+        metrics.FORGOTTEN.inc(self._forgotten)
         metrics.count(metrics.DECLARED, "declared", -self._invalid)
         metrics.DEAD.labels("invalid_declaration").inc(self._invalid)
         metrics.SENT.inc(self._sent)

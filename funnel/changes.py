@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Mapping
 
+from funnel.erasure import is_missing
 from funnel.events import OrderKey
 from funnel.facts import AliasRow, Facts, IdentifierRow, RowKey, SharedRow, Standing, Transition
 from funnel.history import Kept
@@ -112,7 +113,7 @@ def identity_rows(identity: Identity, way: Way) -> dict[Retracted, IdentityRow]:
     if way.shared:
         return {("shared", bytes((kind,))): SharedRow(kind, way.shared)}
     if way.turns:
-        return {("alias", to): AliasRow(to, since) for to, since in way.since}
+        return {("alias", to): AliasRow(to, since) for to, since in way.since if not is_missing(identity, to)}
     members = names(identity)
     members += [(note.kind, note.name) for note in identity.values() if isinstance(note, Member)]
     return {("identifier", bytes((kind,)) + name): IdentifierRow(kind, name) for kind, name in members}

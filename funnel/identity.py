@@ -27,7 +27,7 @@ BEFORE_ALL: OrderKey = (-1, "", "")
 _Sighting = tuple[int, int, list[tuple[int, bytes]]]
 """Where it stands in time (links: before all), when it came about, and with whom it was seen, the strongest first."""
 Clear = Callable[[bytes], str]
-"""Opens a sealed name; asked only to decide between events at the same place in the order."""
+"""Opens a sealed name (b"": that of one forgotten); asked only to decide between events at the same place in the order."""
 
 
 class Own(NamedTuple):
@@ -100,11 +100,26 @@ class Told(NamedTuple):
     event_id: str
 
 
+class Erased(NamedTuple):
+    """The identifier is forgotten; key `x`."""
+
+    named: int
+    """As in `Forgotten`."""
+    book: bytes
+
+
+class Missing(NamedTuple):
+    """Another identifier is forgotten; key `f`, identifier. Where there is one, key `f` alone has one more."""
+
+    named: int
+    book: bytes
+
+
 class Flag(NamedTuple):
     """Something is so: a device asked for every sign-in (key `q`, device); too many were seen ever (key `o`)."""
 
 
-Note = Own | Seen | Declared | StandsFor | Member | Taken | Told | Flag
+Note = Own | Seen | Declared | StandsFor | Member | Taken | Told | Erased | Missing | Flag
 Identity = Mapping[bytes, Note]
 """Notes by key; immutable."""
 NOBODY: Identity = {}
@@ -117,11 +132,13 @@ NOTE_OF: Mapping[bytes, Any] = {
     b"m": Member,
     b"r": Taken,
     b"t": Told,
+    b"x": Erased,
+    b"f": Missing,
     b"q": Flag,
     b"o": Flag,
 }
 """What is noted under keys that begin so."""
-OWN, ALIAS, OVERRUN = b"k", b"a", b"o"
+OWN, ALIAS, OVERRUN, ERASED, MISSING = b"k", b"a", b"o", b"x", b"f"
 _NOT_SAID = Own(-1, b"")
 
 
@@ -203,7 +220,7 @@ def wanted(identity: Identity) -> set[bytes]:
 
 def way_of(identity: Identity, bounds: Bounds, clear: Clear) -> Way:
     """Where the notes lead."""
-    if own(identity).kind == BOOK:
+    if own(identity).kind == BOOK or ERASED in identity:
         return HERE
     alias = identity.get(ALIAS)
     if isinstance(alias, StandsFor):

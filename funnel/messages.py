@@ -128,7 +128,24 @@ class Alias(NamedTuple):
     """When the link was declared to have come about (microseconds)."""
 
 
-Statement = Sighting | SignInsWanted | Handover | Membership | Reset | Declaration | Alias
+class Forget(NamedTuple):
+    """An identifier is to be forgotten for good, and every event with it that names it (docs/adr/013)."""
+
+    book: bytes
+    """The book of aliases, which may know of it."""
+
+
+class Forgotten(NamedTuple):
+    """An identifier is forgotten: what others know of it, or hand over to it, is to go."""
+
+    identifier: bytes
+    named: int
+    """1 where somebody named it: then events go that merely name it, too. 0 where it went with whom it belongs to."""
+    book: bytes
+    """As in `Forget`, for those that go with it."""
+
+
+Statement = Sighting | SignInsWanted | Handover | Membership | Reset | Declaration | Alias | Forget | Forgotten
 
 
 class Said(NamedTuple):

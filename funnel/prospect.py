@@ -17,10 +17,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from funnel import changes, sending
+from funnel import changes, erasure, sending
 from funnel.facts import RowKey, Standing, Transition
 from funnel.history import History, Kept
-from funnel.identity import USER, Declared, Identity, Way, way_of
+from funnel.identity import HERE, USER, Declared, Identity, Way, way_of
+from funnel.journey import START
 from funnel.listed import ID_BYTES
 from funnel.messages import Arrival, Declaration, Handed, Message, Said, Send, Tick
 from funnel.reception import Reception
@@ -37,6 +38,7 @@ from funnel.state import (
     fold_all,
     next_due_at,
     restore,
+    rows_of,
 )
 
 __all__ = [
@@ -92,9 +94,17 @@ def _outcome(reception: Reception, settled: int) -> Outcome:
             facts = changes.everything(before, rules)
             sends = tuple(sending.everything(reception.me, before, terms))
         return Outcome(
-            before, facts, sends, due_at=next_due_at(before, rules), duplicate=reception.duplicate, too_late=late
+            before,
+            facts,
+            (*sends, *erasure.answers(reception)),
+            due_at=next_due_at(before, rules),
+            duplicate=reception.duplicate,
+            forgotten=reception.forgotten,
+            too_late=late,
         )
 
+    if reception.told is not None:
+        return _forgotten(reception, reception.told, settled)
     way = way_of(reception.identity, terms.bounds, terms.opener.clear) if reception.notes else before.way
     applied, ignored, shared = _counts(reception, way)
     rows, removed, progress = changes.changed_rows(reception, way)
@@ -123,7 +133,7 @@ def _outcome(reception: Reception, settled: int) -> Outcome:
     return Outcome(
         after,
         facts,
-        sends,
+        (*sends, *erasure.answers(reception)),
         kept=tuple(reception.new.values()),
         dropped=(*reception.gone.values(), *dropped),
         notes=tuple(reception.notes.items()),
@@ -133,8 +143,43 @@ def _outcome(reception: Reception, settled: int) -> Outcome:
         duplicate=reception.duplicate,
         ignored=ignored,
         shared=shared,
+        forgotten=reception.forgotten,
         too_late=late,
         invalid=tuple(_declaration(reception.identity, key) for key in sorted(sent.invalid)),
+    )
+
+
+def _forgotten(reception: Reception, told: frozenset[bytes], settled: int) -> Outcome:
+    """What becomes of an actor that has just been forgotten: nothing is left but that it is, and whom it has to tell.
+
+    Rows of what was folded for good are not known here; nor are names of identifiers told once more. Both go with the prospect's rows
+    (`journey forget`).
+    """
+    before, rules, position = reception.before, reception.terms.rules, reception.position
+    rows = rows_of(rules, before.head, before.effective, before.head.as_of)[1]
+    standings = [(one.funnel.name, 0, 0) for one, was in zip(rules.funnels, before.progress, strict=True) if was.visit]
+    tombstones = {key: at for key, at in before.head.removed if at >= settled}
+    tombstones.update(dict.fromkeys([*rows, *standings], position))
+    gone = [what for what in changes.identity_rows(before.identity, before.way) if what[0] != "identifier"]
+    retracted = dict.fromkeys([*gone, *(("forgotten", to) for to in sorted(told))], position)
+    head = Head(reception.revision, position, removed=tuple(tombstones.items()), retracted=tuple(retracted.items()))
+    after = State(
+        head, History(), (START,) * len(rules.funnels), reception.revision, position, reception.identity, HERE
+    )
+    lost = _tally(before.history.events, before.way)
+    return Outcome(
+        after,
+        changes.everything(after, rules),
+        (*sending.everything(reception.me, after, reception.terms), *erasure.answers(reception)),
+        dropped=tuple(reception.gone.values()),
+        notes=tuple(reception.notes.items()),
+        head=head,
+        applied=-lost[0],
+        ignored=-lost[1],
+        shared=-lost[2],
+        duplicate=reception.duplicate,
+        forgotten=reception.forgotten,
+        too_late=tuple(reception.too_late),
     )
 
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from funnel import erasure, sightings
 from funnel.events import OrderKey, Touch
 from funnel.history import Kept, suffix_of
 from funnel.identity import (
     ALIAS,
     BOOK,
     DEVICE,
+    ERASED,
+    MISSING,
     OVERRUN,
     OWN,
     USER,
     Declared,
+    Erased,
     Flag,
     Identity,
     Member,
@@ -20,17 +24,17 @@ from funnel.identity import (
     Seen,
     StandsFor,
     Taken,
-    Told,
     declared_key,
     own,
     seen_ever,
 )
 from funnel.journey import due_at
-from funnel.listed import entries, pairs_of
 from funnel.messages import (
     Alias,
     Arrival,
     Declaration,
+    Forget,
+    Forgotten,
     Handed,
     Membership,
     Message,
@@ -40,10 +44,8 @@ from funnel.messages import (
     SignInsWanted,
     Tick,
 )
+from funnel.sightings import EACH
 from funnel.state import RulesChanged, State, Terms, fold_all
-
-FIRST, EACH = b"f", b"e"
-"""How slots of sightings begin: the earliest with a stronger one, whose id follows; each event, whose suffix follows."""
 
 
 class Reception:
@@ -52,7 +54,7 @@ class Reception:
     __slots__ = (
         *("me", "before", "terms", "revision", "position", "as_of", "history", "identity", "notes", "new", "gone"),
         *("appended", "appended_matches", "reordered", "first_change", "redelivered", "too_late", "duplicate"),
-        *("entered", "left", "rehanded", "sighted", "recount", "asked"),
+        *("entered", "left", "rehanded", "sighted", "recount", "asked", "forgotten", "answers", "told"),
     )
 
     def __init__(self, me: bytes, before: State, terms: Terms) -> None:
@@ -83,6 +85,11 @@ class Reception:
         """(weaker, stronger) whose earliest event went, and the kind of the weaker one."""
         self.asked: set[bytes] = set()
         """Devices that want every sign-in from now on."""
+        self.forgotten = 0
+        self.answers: set[bytes] = set()
+        """Those to be answered that the actor is forgotten."""
+        self.told: frozenset[bytes] | None = None
+        """All whom a forgotten actor knew and has to tell; None where it has not just been forgotten."""
 
     def take(self, message: Message) -> None:
         """Take one message."""
@@ -90,7 +97,9 @@ class Reception:
             self.redelivered = True
         elif message.position > self.position:
             self.position = message.position
-        if isinstance(message, Arrival):
+        if ERASED in self.identity:
+            erasure.turn_away(self, message)
+        elif isinstance(message, Arrival):
             self._arrive(message)
         elif isinstance(message, Handed):
             self._handed(message)
@@ -104,6 +113,9 @@ class Reception:
     def _arrive(self, arrival: Arrival) -> None:
         touch = arrival.touch
         self._check_rules(touch, arrival.position)
+        if MISSING in self.identity and erasure.names_missing(self.identity, touch):
+            self.forgotten += 1
+            return
         suffix = suffix_of(touch)
         known = self.history.copy_of(suffix)
         if known is not None and not self._takes_the_place_of(known, arrival):
@@ -113,19 +125,21 @@ class Reception:
         else:
             kept = Kept(touch, arrival.raw, arrival.position, self.revision, suffix)
             if not own(self.identity).started:
-                self._note(OWN, Own(touch.kind, self.terms.opener.names_of(arrival.raw)[0], 1))
+                self.note(OWN, Own(touch.kind, self.terms.opener.names_of(arrival.raw)[0], 1))
             if known is not None:
                 self.duplicate += 1
-                self._remove([known])
+                self.remove([known])
                 if known.touch.weaker:
-                    self._unsee(known)
+                    sightings.unsee(self, known)
             self._insert(kept)
             if touch.weaker:
-                self._see(kept)
+                sightings.see(self, kept)
 
     def _handed(self, handed: Handed) -> None:
         touch, sender = handed.touch, handed.sender
         self._check_rules(touch, handed.position)
+        if MISSING in self.identity and erasure.comes_from_missing(self.identity, sender, handed.start):
+            return
         taken = self.identity.get(b"r" + sender)
         if isinstance(taken, Taken) and handed.revision < taken.revision and touch[:3] > taken[1:]:
             return
@@ -138,7 +152,7 @@ class Reception:
             if known.raw == handed.raw:
                 self.rehanded[suffix] = self.new[suffix] = kept
                 return
-            self._remove([known])
+            self.remove([known])
         elif self._is_too_late(touch):
             self.too_late.append(handed)
             return
@@ -179,7 +193,8 @@ class Reception:
         self.gone.pop(kept.suffix, None)
         self.entered.append(kept)
 
-    def _remove(self, leaving: list[Kept]) -> None:
+    def remove(self, leaving: list[Kept]) -> None:
+        """Let go of events."""
         self.history = self.history.without(leaving)
         self.reordered = True
         for kept in leaving:
@@ -202,33 +217,6 @@ class Reception:
         if any(due is not None and self.as_of < due <= now for due in dues):
             self.as_of = now
 
-    # -- whom the actor's own events were seen with
-
-    def _see(self, kept: Kept) -> None:
-        touch, order = kept.touch, kept.touch.order
-        stronger = [self.me]
-        for kind, weaker in entries(touch.weaker):
-            for one in stronger:
-                key = b"t" + weaker + one
-                told = self.identity.get(key)
-                if not isinstance(told, Told) or order < told:
-                    self._note(key, Told(*order))
-                    self.sighted[weaker, FIRST + one] = (kind, kept)
-            if b"q" + weaker in self.identity:
-                self.sighted[weaker, EACH + kept.suffix] = (kind, kept)
-            stronger.append(weaker)
-
-    def _unsee(self, kept: Kept) -> None:
-        """One of the actor's own events gave way to a copy: what it told of others may have to be taken back."""
-        stronger = [self.me]
-        for kind, weaker in entries(kept.touch.weaker):
-            for one in stronger:
-                if self.identity.get(b"t" + weaker + one) == kept.touch.order:
-                    self.recount[weaker, one] = kind
-            if b"q" + weaker in self.identity:
-                self.sighted[weaker, EACH + kept.suffix] = (kind, None)
-            stronger.append(weaker)
-
     # -- statements
 
     def _said(self, said: Said) -> None:
@@ -241,15 +229,19 @@ class Reception:
             self._reset(statement)
         elif isinstance(statement, SignInsWanted):
             if b"q" + statement.device not in self.identity:
-                self._note(b"q" + statement.device, Flag())
+                self.note(b"q" + statement.device, Flag())
                 self.asked.add(statement.device)
         elif isinstance(statement, Declaration):
             self._declaration(statement)
         elif isinstance(statement, Alias):
             known = self.identity.get(ALIAS)
             if not isinstance(known, StandsFor) or statement.revision > known.revision:
-                self._note(ALIAS, StandsFor(*statement))
+                self.note(ALIAS, StandsFor(*statement))
                 self._is(USER, b"")
+        elif isinstance(statement, Forget):
+            erasure.forget(self, Erased(1, statement.book))
+        elif isinstance(statement, Forgotten):
+            erasure.learn(self, statement)
         else:
             raise TypeError(f"a {type(statement).__name__} is taken as a message of its own kind")
 
@@ -257,7 +249,7 @@ class Reception:
         """Somebody says what the identifier is."""
         known = own(self.identity)
         if known.kind < 0 or (name and not known.name):
-            self._note(OWN, Own(kind, name or known.name, known.started))
+            self.note(OWN, Own(kind, name or known.name, known.started))
 
     def _sighting(self, sighting: Sighting) -> None:
         self._is(sighting.kind, sighting.name)
@@ -267,8 +259,10 @@ class Reception:
         known = self.identity.get(key)
         if isinstance(known, Seen) and known.revision >= sighting.revision:
             return
-        seen = Seen(sighting.revision, *sighting.order, sighting.sender_name, sighting.stronger)
-        self._note(key, seen)
+        # The name decides between events at one place in the order; of what is taken back, or is forgotten, nothing is to be kept.
+        named = sighting.stronger and not erasure.is_missing(self.identity, sighting.sender)
+        seen = Seen(sighting.revision, *sighting.order, sighting.sender_name if named else b"", sighting.stronger)
+        self.note(key, seen)
         self._bound()
         if sighting.kind == DEVICE and sighting.slot[:1] == EACH:
             self._bound_sign_ins()
@@ -279,18 +273,23 @@ class Reception:
         if OVERRUN in self.identity or len(self.identity) <= most or own(self.identity).kind == BOOK:
             return
         if seen_ever(self.identity) > most:
-            self._note(OVERRUN, Flag())
+            self.note(OVERRUN, Flag())
             for key in [key for key, note in self.identity.items() if isinstance(note, Seen)]:
-                self._note(key, None)
+                self.note(key, None)
 
     def _bound_sign_ins(self) -> None:
         each = [
             (note[1:4], key) for key, note in self.identity.items() if isinstance(note, Seen) and key[17:18] == EACH
         ]
         if len(each) > self.terms.bounds.sign_ins:
-            self._note(min(each)[1], None)
+            self.note(min(each)[1], None)
 
     def _declaration(self, declaration: Declaration) -> None:
+        if declaration.stronger == self.me:
+            # It concerns the weaker one. That is noted as one that has taken nothing back, to be told if this one is forgotten.
+            if b"r" + declaration.weaker not in self.identity:
+                self.note(b"r" + declaration.weaker, Taken(0, -1, "", ""))
+            return
         if declaration.weaker == self.me:
             self._is(declaration.kind, declaration.weaker_name)
         else:
@@ -303,14 +302,13 @@ class Reception:
             *declaration.order,
             declaration.type,
             declaration.stronger_kind,
-            declaration.weaker_name,
-            declaration.stronger_name,
+            *erasure.names_kept(self.identity, declaration),
             int(declaration.type == "link" or (known is not None and known.linked)),
         )
         if known is None or note[:4] > known[:4]:
-            self._note(key, note)
+            self.note(key, note)
         elif note.linked > known.linked:
-            self._note(key, known._replace(linked=1))
+            self.note(key, known._replace(linked=1))
         self._bound()
 
     def _membership(self, membership: Membership) -> None:
@@ -318,17 +316,19 @@ class Reception:
         taken = self.identity.get(b"r" + sender)
         if isinstance(taken, Taken) and revision < taken.revision:
             return
+        if erasure.comes_from_missing(self.identity, sender, identifier):
+            return
         key = b"m" + sender + identifier
         known = self.identity.get(key)
         if not isinstance(known, Member) or revision > known.revision:
-            self._note(key, Member(revision, kind, name))
+            self.note(key, Member(revision, kind, name))
 
     def _reset(self, reset: Reset) -> None:
         key = b"r" + reset.sender
         known = self.identity.get(key)
         if isinstance(known, Taken) and known.revision >= reset.revision:
             return
-        self._note(key, Taken(*reset[1:]))
+        self.note(key, Taken(*reset[1:]))
         stays = reset[2:]
         leaving = [
             kept
@@ -338,12 +338,13 @@ class Reception:
             and kept.touch[:3] > stays
         ]
         if leaving:
-            self._remove(leaving)
+            self.remove(leaving)
         for member, note in list(self.identity.items()):
             if isinstance(note, Member) and member[1:17] == reset.sender and note.revision < reset.revision:
-                self._note(member, None)
+                self.note(member, None)
 
-    def _note(self, key: bytes, note: Note | None) -> None:
+    def note(self, key: bytes, note: Note | None) -> None:
+        """Note something; None: no more."""
         identity = self.identity
         if not self.notes:
             self.identity = identity = dict(identity)
@@ -359,21 +360,6 @@ class Reception:
         if self.rehanded:
             self.history = self.history.with_replaced(self.rehanded)
         if self.recount:
-            self._count_again()
-
-    def _count_again(self) -> None:
-        earliest: dict[tuple[bytes, bytes], Kept] = {}
-        for kept in reversed(self.history.events):
-            if not kept.sender:
-                for pair in pairs_of(self.me, kept.touch):
-                    earliest[pair] = kept
-        for pair, kind in self.recount.items():
-            weaker, one = pair
-            key = b"t" + weaker + one
-            first = earliest.get(pair)
-            if first is None:
-                self._note(key, None)
-                self.sighted[weaker, FIRST + one] = (kind, None)
-            elif self.identity.get(key) != first.touch.order:
-                self._note(key, Told(*first.touch.order))
-                self.sighted[weaker, FIRST + one] = (kind, first)
+            sightings.count_again(self)
+        if MISSING in self.identity or ERASED in self.identity:
+            erasure.settle(self)

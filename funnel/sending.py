@@ -10,12 +10,14 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from funnel import erasure
 from funnel.aliases import Aliases, aliases_of
 from funnel.history import Kept
 from funnel.identity import BOOK, DEVICE, HERE, Flag, Identity, Member, Told, Way, names, own, wanted
 from funnel.listed import entries, place_of, stronger_of
 from funnel.messages import Alias, Handover, Membership, Reset, Send, Sighting, SignInsWanted
-from funnel.reception import EACH, FIRST, Reception
+from funnel.reception import Reception
+from funnel.sightings import EACH, FIRST
 from funnel.state import Retracted, State, Terms
 
 _NO_ALIASES = Aliases({}, frozenset())
@@ -67,6 +69,8 @@ def everything(me: bytes, state: State, terms: Terms) -> list[Send]:
             sends.append(_taken_back(me, identity, revision, whose[0], whose[1:17], whose[17:]))
         elif what == "alias-of":
             sends.append(Send(whose, Alias(revision, b"", 0)))
+        elif what == "forgotten":
+            sends.append(erasure.told(me, identity, whose))
     sends += [Send(one, SignInsWanted(me)) for one in sorted(wanted(identity))]
     events = _routed(state.history.events, way)
     members = set(_members(me, identity)) if way.now else set()

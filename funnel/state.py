@@ -17,7 +17,10 @@ NOTHING_TAKEN = -1
 """Position of an actor that has taken no message."""
 
 Retracted = tuple[str, bytes]
-"""Something that was told and is no more: what (`identifier`, `alias`, `shared`, `reset`, `sighting`, `alias-of`), and whose."""
+"""Something that was told and is no more: what (`identifier`, `alias`, `shared`, `reset`, `sighting`, `alias-of`), and whose.
+
+`forgotten` is whom the actor told that it is forgotten, as it no longer knows them.
+"""
 
 
 class Opener(NamedTuple):
@@ -106,9 +109,11 @@ class Outcome(NamedTuple):
     """Events that are part of a prospect's history now and were not before; fewer than none where they went elsewhere."""
     duplicate: int = 0
     ignored: int = 0
-    """The same of events that no funnel cares for ..."""
+    """The same of events that no funnel cares for, ..."""
     shared: int = 0
-    """... and of those that are nobody's."""
+    """... of those that are nobody's ..."""
+    forgotten: int = 0
+    """... and of those that are to be forgotten, or are no more as they were."""
     too_late: tuple[Arrival | Handed, ...] = ()
     """Events that would have to go before what was folded for good: dead letters."""
     invalid: tuple[Declaration, ...] = ()

@@ -13,7 +13,18 @@ from typing import Any, Literal
 
 from funnel.events import Touch
 from funnel.facts import AliasRow, Facts, IdentifierRow, SharedRow, Standing, Transition
-from funnel.messages import Alias, Declaration, Handover, Membership, Reset, Sighting, SignInsWanted, Statement
+from funnel.messages import (
+    Alias,
+    Declaration,
+    Forget,
+    Forgotten,
+    Handover,
+    Membership,
+    Reset,
+    Sighting,
+    SignInsWanted,
+    Statement,
+)
 from schemas.catalog import catalog, current
 from schemas.decoding import compile_decoder, project
 from schemas.encoding import compile_encoder
@@ -31,6 +42,8 @@ Kind = Literal[
     "reset",
     "declaration",
     "alias",
+    "forget",
+    "forgotten",
 ]
 
 _STATEMENTS: tuple[tuple[Kind, type[Any]], ...] = (
@@ -41,6 +54,8 @@ _STATEMENTS: tuple[tuple[Kind, type[Any]], ...] = (
     ("reset", Reset),
     ("declaration", Declaration),
     ("alias", Alias),
+    ("forget", Forget),
+    ("forgotten", Forgotten),
 )
 _STATEMENT_NAMES = {current(subject).schema.name: kind for subject, kind in _STATEMENTS}
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from agents.mailbox import bytes_of, message_of
 from agents.partitioning import partition_of
 from agents.records import due_at_of, records_of, state_of
-from funnel.messages import Declaration
+from funnel.messages import Declaration, Forget
 from funnel.prospect import Message, Opener, Outcome, State, Terms, receive
 from funnel.rules import RuleSet
 from schemas.messages import decode_touch, encode_statement, encode_tick, encode_touch
@@ -75,7 +75,7 @@ class Simulator:
         self.too_late: set[tuple[int, int]] = set()
         """Partitions and positions of dead letters."""
         self.circles: set[Declaration] = set()
-        self.counts = dict.fromkeys(("applied", "duplicate", "ignored", "shared"), 0)
+        self.counts = dict.fromkeys(("applied", "duplicate", "ignored", "shared", "forgotten"), 0)
         """Right only where nothing crashed."""
         self.crashed = 0
         self._terms, self._rng, self._crashes = terms, rng, crashes
@@ -91,7 +91,13 @@ class Simulator:
     def declare(self, declarations: Iterable[Declaration]) -> None:
         """Append declarations, as intake would."""
         for one in declarations:
-            self._append(BOOK if one.kind == one.stronger_kind else one.weaker, encode_statement(one))
+            for to in (BOOK if one.kind == one.stronger_kind else one.weaker, one.stronger):
+                self._append(to, encode_statement(one))
+
+    def forget(self, identifiers: Iterable[bytes]) -> None:
+        """Append requests to forget, as intake would."""
+        for one in identifiers:
+            self._append(one, encode_statement(Forget(BOOK)))
 
     def tick(self, prospect: bytes, now: int) -> None:
         """Append a tick to the log, as timers would."""

@@ -39,6 +39,8 @@ class Stitched(NamedTuple):
 
     owner: list[str | None]
     """By event: canonical form of the identifier where its way ends; None where it is shared."""
+    ways: list[list[str]]
+    """By event: every identifier on its way, from its start to its end, or up to the first that is shared."""
     end: dict[str, str | None]
     """The same for each identifier on an event."""
     steps: dict[str, list[Step]]
@@ -71,10 +73,13 @@ def stitch(events: Sequence[Event], declarations: Sequence[Declaration], setting
         return None if any(identifier in shared for identifier in way) else way[-1]
 
     owner = []
+    ways = []
     for event, identifiers in zip(events, whose, strict=True):
         start = identifiers[0]
         on_device = _sign_in_for(event["occurred_at"], sightings[start]) if kind_of(start) == "anonymous_id" else None
-        owner.append(climb([start] if on_device is None else [start, on_device.stronger[0]]))
+        way = [start] if on_device is None else [start, on_device.stronger[0]]
+        owner.append(climb(way))
+        ways.append(way[: 1 + next((at for at, one in enumerate(way) if one in shared), len(way))])
     end = {}
     for identifier in {one for identifiers in whose for one in identifiers}:
         sign_ins = sightings[identifier] if kind_of(identifier) == "anonymous_id" else []
@@ -83,7 +88,7 @@ def stitch(events: Sequence[Event], declarations: Sequence[Declaration], setting
     for identifier in [*sightings, *alias]:
         if identifier not in shared:
             steps[identifier] = _steps(identifier, sightings, alias)
-    return Stitched(owner, end, {of: found for of, found in steps.items() if found}, shared, circles)
+    return Stitched(owner, ways, end, {of: found for of, found in steps.items() if found}, shared, circles)
 
 
 def _sightings(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from tests.oracle.acceptance import Settings, accept
@@ -69,22 +69,11 @@ def truth_of(
         index: reason for index, one in enumerate(declarations) if (reason := refusal(one, settings)) is not None
     }
     accepted = [one for index, one in enumerate(declarations) if index not in refused]
-    accounting, owners, stitched = _whose(events, funnels, settings, accepted)
-
-    histories: dict[uuid.UUID, list[Event]] = defaultdict(list)
-    for index in sorted(accounting.applied, key=lambda index: place(events[index], settings.phone_region)):
-        histories[owners[index]].append(events[index])
-    transitions: list[TransitionRow] = []
-    prospects: list[ProspectRow] = []
-    for funnel in funnels:
-        for prospect_id, history in histories.items():
-            result = fold(funnel, prospect_id, history, now)
-            transitions += [row for visit in result.visits for row in visit.rows]
-            standing = result.standing()
-            prospects += [] if standing is None else [standing]
+    accounting, owners, stitched = whose(events, funnels, settings, accepted)
+    transitions, prospects = rows_of(events, funnels, settings, now, accounting.applied, owners)
     return Truth(
-        transitions=sorted(transitions),
-        prospects=sorted(prospects),
+        transitions=transitions,
+        prospects=prospects,
         conversion_facts=conversion_facts(transitions, funnels),
         identifiers=identifier_rows(stitched, settings.id_key),
         aliases=alias_rows(stitched, settings.id_key),
@@ -96,14 +85,37 @@ def truth_of(
     )
 
 
+def rows_of(
+    events: list[Event],
+    funnels: list[FunnelFile],
+    settings: Settings,
+    now: int,
+    applied: Iterable[int],
+    owners: dict[int, uuid.UUID],
+) -> tuple[list[TransitionRow], list[ProspectRow]]:
+    """Give the rows of the applied events, sorted."""
+    histories: dict[uuid.UUID, list[Event]] = defaultdict(list)
+    for index in sorted(applied, key=lambda index: place(events[index], settings.phone_region)):
+        histories[owners[index]].append(events[index])
+    transitions: list[TransitionRow] = []
+    prospects: list[ProspectRow] = []
+    for funnel in funnels:
+        for prospect_id, history in histories.items():
+            result = fold(funnel, prospect_id, history, now)
+            transitions += [row for visit in result.visits for row in visit.rows]
+            standing = result.standing()
+            prospects += [] if standing is None else [standing]
+    return sorted(transitions), sorted(prospects)
+
+
 def account_for(
     events: list[Event], funnels: list[FunnelFile], settings: Settings, declarations: Sequence[Declaration] = ()
 ) -> Accounting:
     """Say what becomes of each event; declarations are accepted ones."""
-    return _whose(events, funnels, settings, declarations)[0]
+    return whose(events, funnels, settings, declarations)[0]
 
 
-def _whose(
+def whose(
     events: list[Event], funnels: list[FunnelFile], settings: Settings, declarations: Sequence[Declaration]
 ) -> tuple[Accounting, dict[int, uuid.UUID], Stitched]:
     """Say what becomes of each event and whose each applied one is.

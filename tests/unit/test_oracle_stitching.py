@@ -28,7 +28,7 @@ def link(weaker: str, stronger: str, at: int = 0, what: str = "link") -> Declara
 def stitched(*events: dict[str, Any], said: tuple[Declaration, ...] = (), settings: Settings = SETTINGS) -> Stitched:
     """Whose everything is; the same if all is given the other way round, and declarations twice."""
     forth, back = stitch(events, said, settings), stitch(events[::-1], said[::-1] * 2, settings)
-    assert back._replace(owner=back.owner[::-1]) == forth
+    assert back._replace(owner=back.owner[::-1], ways=back.ways[::-1]) == forth
     return forth
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from funnel.events import Event, Touch
 from funnel.facts import AliasRow, Facts, IdentifierRow, SharedRow, Standing, Transition
-from funnel.messages import Alias, Declaration, Handover, Membership, Reset, Sighting, SignInsWanted
+from funnel.messages import Alias, Declaration, Forget, Forgotten, Handover, Membership, Reset, Sighting, SignInsWanted
 from schemas.catalog import SUBJECT_OF_CHANNEL, current
 from schemas.model import Array, Fixed, Map, Primitive, Record, Type, Union
 
@@ -76,6 +76,8 @@ STATEMENTS: dict[str, type[Any]] = {
     "reset": Reset,
     "declaration": Declaration,
     "alias": Alias,
+    "forget": Forget,
+    "forgotten": Forgotten,
 }
 """By subject."""
 
