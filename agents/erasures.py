@@ -18,9 +18,14 @@ TOPIC = "erasures"
 CHANNEL = "erasure"
 
 
-def request_of(id_key: bytes) -> bytes:
-    """The value of a record that asks for its key, an id of 16 bytes, to be forgotten."""
-    return encode_statement(Forget(prospect_id(id_key, BOOK)))
+def request_of(id_key: bytes, *, named: bool) -> bytes:
+    """The value of a record that asks for its key, an id of 16 bytes, to be forgotten.
+
+    Args:
+        id_key: JOURNEY_ID_KEY.
+        named: whether events go that merely name it, too.
+    """
+    return encode_statement(Forget(int(named), prospect_id(id_key, BOOK)))
 
 
 def accept(key: bytes | None, value: bytes | None) -> Announced | Refused:

@@ -85,8 +85,8 @@ def turn_away(reception: Reception, message: Message) -> None:
         reception.answers.add(message.sender)
     elif isinstance(message, Said):
         statement = message.statement
-        if isinstance(statement, Forget) and not erased.named:
-            forget(reception, Erased(1, statement.book))
+        if isinstance(statement, Forget) and statement.named > erased.named:
+            forget(reception, Erased(*statement))
         elif isinstance(statement, Sighting):
             if erased.named:
                 reception.answers.add(statement.sender)

@@ -129,8 +129,10 @@ class Alias(NamedTuple):
 
 
 class Forget(NamedTuple):
-    """An identifier is to be forgotten for good, and every event with it that names it (docs/adr/013)."""
+    """An identifier is to be forgotten for good (docs/adr/013)."""
 
+    named: int
+    """As in `Forgotten`."""
     book: bytes
     """The book of aliases, which may know of it."""
 

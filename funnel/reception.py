@@ -239,7 +239,7 @@ class Reception:
                 self.note(ALIAS, StandsFor(*statement))
                 self._is(USER, b"")
         elif isinstance(statement, Forget):
-            erasure.forget(self, Erased(1, statement.book))
+            erasure.forget(self, Erased(*statement))
         elif isinstance(statement, Forgotten):
             erasure.learn(self, statement)
         else:

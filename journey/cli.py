@@ -193,6 +193,52 @@ def who(
             typer.echo(line)
 
 
+WeakerArgument = Annotated[str, typer.Argument(metavar="WEAKER", help="kind:value, such as phone:+14155550100.")]
+StrongerArgument = Annotated[
+    str, typer.Argument(metavar="STRONGER", help="kind:value of a stronger kind (user_id, email, phone, anonymous_id).")
+]
+
+
+@app.command()
+def link(
+    weaker: WeakerArgument, stronger: StrongerArgument, funnel: FunnelOption = None, data_dir: DataDirOption = None
+) -> None:
+    """Declare that WEAKER belongs to STRONGER, whatever was observed; of two user ids the first becomes an alias of the second."""
+    from journey.declare import declare
+
+    raise typer.Exit(declare(_settings(data_dir, funnel), "link", weaker, stronger, terminal()))
+
+
+@app.command()
+def split(
+    weaker: WeakerArgument, stronger: StrongerArgument, funnel: FunnelOption = None, data_dir: DataDirOption = None
+) -> None:
+    """Declare that WEAKER does not belong to STRONGER; takes a link back, and a later link takes this back."""
+    from journey.declare import declare
+
+    raise typer.Exit(declare(_settings(data_dir, funnel), "split", weaker, stronger, terminal()))
+
+
+@app.command()
+def forget(
+    identifier: Annotated[
+        str,
+        typer.Argument(
+            metavar="IDENTIFIER", help="kind:value, a bare value, or a prospect's id: all of that prospect goes."
+        ),
+    ],
+    yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say who would be forgotten.")] = False,
+    funnel: FunnelOption = None,
+    data_dir: DataDirOption = None,
+) -> None:
+    """Erase a prospect everywhere, for good: state, facts, identifiers, dead letters, topics. Replays don't bring it back."""
+    from journey.forget import forget as forget_them
+
+    settings = _settings(data_dir, funnel)
+    raise typer.Exit(forget_them(settings, identifier, terminal(), confirmed=yes, dry_run=dry_run))
+
+
 @app.command()
 def produce(
     files: Annotated[

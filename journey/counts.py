@@ -21,8 +21,9 @@ class Counts:
     duplicate: int = 0
     ignored: int = 0
     shared: int = 0
+    forgotten: int = 0
     declared: int = 0
-    """Declarations, which are no events, but are consumed."""
+    """Declarations and requests to forget, which are no events, but are consumed."""
     dead: Mapping[str, int] = field(default_factory=dict)
     """By reason; those that the worker refused, not the lines that were none."""
     facts: int = 0
@@ -32,7 +33,8 @@ class Counts:
     @property
     def accounted(self) -> int:
         """Events whose fate is known; equals `consumed` when all is through."""
-        return self.applied + self.duplicate + self.ignored + self.shared + self.declared + sum(self.dead.values())
+        events = self.applied + self.duplicate + self.ignored + self.shared + self.forgotten
+        return events + self.declared + sum(self.dead.values())
 
 
 class Counter:
@@ -72,6 +74,7 @@ class Counter:
             duplicate=int(totals["journey_duplicate_total"]),
             ignored=net("ignored"),
             shared=net("shared"),
+            forgotten=int(totals["journey_forgotten_total"]),
             declared=net("declared"),
             dead={
                 name[len(_DEAD) : -1]: int(value)

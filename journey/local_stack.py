@@ -127,7 +127,7 @@ class Stack:
 
         worker, sink = self.settings.app_id, sink_group(self.settings)
         return [
-            Step("taking in", named(*topics.INPUT_TOPICS.values()), worker),
+            Step("taking in", named(*topics.INPUT_TOPICS.values(), topics.ERASURES), worker),
             Step("folding", named(topics.TOUCHES), worker, feeds_itself=True),
             Step("writing", named(topics.FACTS, topics.DEAD_LETTERS), sink),
         ]

@@ -181,6 +181,8 @@ def _tell_counts(produced: Produced, counts: Counts, counter: Counter, screen: S
         table.add_row(f"{counts.ignored:,}", "ignored (no funnel cares)")
         if counts.shared:
             table.add_row(f"{counts.shared:,}", "nobody's (an identifier on their way is shared)")
+        if counts.forgotten:
+            table.add_row(f"{counts.forgotten:,}", "turned away (whose they are is forgotten)")
         if counts.declared:
             table.add_row(f"{counts.declared:,}", "declarations")
         for reason in sorted({*counts.dead, *produced.dead}):
@@ -210,7 +212,8 @@ def _tell_counts(produced: Produced, counts: Counts, counter: Counter, screen: S
 
 def _parts(counts: Counts) -> list[str]:
     """What consumed events can have become, the rare ones only where there are some."""
-    rare = [name for name, count in (("shared", counts.shared), ("declared", counts.declared)) if count]
+    seldom = {"shared": counts.shared, "forgotten": counts.forgotten, "declared": counts.declared}
+    rare = [name for name, count in seldom.items() if count]
     return ["applied", "duplicate", "ignored", *rare, "dead"]
 
 

@@ -16,21 +16,27 @@ from journey.settings import Settings
 from journey.wiring import codec_of
 
 
+def running_kafka(settings: Settings) -> Settings | None:
+    """The settings with brokers: the configured ones, else those of the stack that runs in the data directory; None: there are none."""
+    if settings.kafka:
+        return settings
+    running = DataDir(settings.data_dir).running() or {}
+    return settings.model_copy(update={"kafka": running["kafka"]}) if running.get("kafka") else None
+
+
 def with_kafka(settings: Settings) -> Settings:
-    """The settings with brokers: the configured ones, else those of the stack that runs in the data directory.
+    """The same.
 
     Raises:
         JourneyError: there are none.
     """
-    if settings.kafka:
-        return settings
-    running = DataDir(settings.data_dir).running() or {}
-    if not running.get("kafka"):
+    found = running_kafka(settings)
+    if found is None:
         raise JourneyError(
             f"JOURNEY_KAFKA is not set, and no stack runs in {settings.data_dir}",
             hint="set it, or start one with `journey up`",
         )
-    return settings.model_copy(update={"kafka": running["kafka"]})
+    return found
 
 
 def produce(settings: Settings, files: Sequence[str], screen: Screen) -> int:

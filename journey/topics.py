@@ -19,6 +19,8 @@ TOUCHES = "touches"
 FACTS = "facts"
 CHANGELOG = "journey-prospects-changelog"
 DEAD_LETTERS = "dead-letters"
+ERASURES = "erasures"
+"""Who must not come back: ids, as keys, for good (`agents.erasures`)."""
 
 _MIB = 1024 * 1024
 INPUT_MESSAGE_BYTES = 8 * _MIB
@@ -28,6 +30,8 @@ DEAD_LETTER_MESSAGE_BYTES = 10 * _MIB
 INTERNAL_MESSAGE_BYTES = 2 * _MIB
 _READY_MILLISECONDS = 30_000
 _DAY_MILLISECONDS = 24 * 60 * 60 * 1000
+_FORGOTTEN_BY_MILLISECONDS = 7 * _DAY_MILLISECONDS
+"""What was deleted from the changelog is gone from the brokers' disks after this time, given that something is written."""
 
 
 @dataclass(frozen=True)
@@ -110,6 +114,11 @@ def wanted_topics(settings: Settings) -> tuple[Topic, ...]:
             max_message_bytes=str(INTERNAL_MESSAGE_BYTES),
             # What a worker that no longer owned the partition has overwritten must still be there when its owner heals it (ADR 011).
             min_compaction_lag_ms=str(_DAY_MILLISECONDS),
+            max_compaction_lag_ms=str(_FORGOTTEN_BY_MILLISECONDS),
+        ),
+        topic(
+            topic_name(settings, ERASURES),
+            cleanup_policy="compact",
         ),
     )
 

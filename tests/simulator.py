@@ -97,7 +97,7 @@ class Simulator:
     def forget(self, identifiers: Iterable[bytes]) -> None:
         """Append requests to forget, as intake would."""
         for one in identifiers:
-            self._append(one, encode_statement(Forget(BOOK)))
+            self._append(one, encode_statement(Forget(1, BOOK)))
 
     def tick(self, prospect: bytes, now: int) -> None:
         """Append a tick to the log, as timers would."""

@@ -47,7 +47,7 @@ _FINGERPRINTS = {
     ("declaration", 1): (14, "1b0b14a11d0a8dd0e7a5b978733a4dcdd36b94df8a7c415b883d2c293e7f280e"),
     ("alias", 1): (15, "bd3d12bd1053b478c174de05c339b1f888aac3002de6eb01bfae80e6a2056582"),
     ("identity-declarations", 1): (16, "652c57fa51ac7131816edf4286f9ec07b5b486d9059e8cef0526a41fa8376101"),
-    ("forget", 1): (17, "727e2457b4efa30fa43a90bf5c7239bb52c706388fa4e66053495f55055f4d3e"),
+    ("forget", 1): (17, "ebc4b40fc08ed45add9bf9676bf85ebd21e58d623af28c644f0637855aafa8c4"),
     ("forgotten", 1): (18, "4261b7259d9ec28644d32a6b7e0ba9bce59bf8fa4bc907f9f4c3f54bcc62ade7"),
 }
 """SHA-256 of the parsing canonical form. A change here is a change of a schema that others hold data of:
