@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from itertools import product
 from typing import TYPE_CHECKING
 
 from aiokafka import AIOKafkaProducer, TopicPartition
@@ -19,7 +20,7 @@ from tests.pipeline import PARTITIONS, TOPIC_OF_CHANNEL, Worker
 from tests.translation import prospect_of
 
 if TYPE_CHECKING:
-    from tests.faults.trial import Trial
+    from tests.faults.trial import Trial, Verdict
 
 ALL_PARTITIONS = PARTITIONS * (len(TOPIC_OF_CHANNEL) + 1)
 """Source partitions that a lone worker owns."""
@@ -121,12 +122,12 @@ async def scaled(trial: Trial) -> None:
 
 async def died_between_steps(trial: Trial) -> None:
     """Workers die right between the changelog and what is told, and between that and the commit."""
-    for topic, moment in ((TOUCHES, "before"), (TOUCHES, "after"), ("facts", "before"), ("facts", "after")):
+    for what, moment in product(("touches", "statements", "facts"), ("before", "after")):
         ended = len(trial.fleet.ended)
         trial.fleet.restarting = False
-        only(trial, trial.fleet.start({"die": {"topic": topic, "moment": moment, "number": trial.rng.randrange(2, 5)}}))
+        only(trial, trial.fleet.start({"die": {"what": what, "moment": moment, "number": trial.rng.randrange(2, 5)}}))
         await until(
-            lambda ended=ended: len(trial.fleet.ended) > ended, seconds=30, what=f"the worker dies {moment} {topic}"
+            lambda ended=ended: len(trial.fleet.ended) > ended, seconds=30, what=f"the worker dies {moment} {what}"
         )
         assert trial.fleet.ended[-1][1] == 137, tail(trial.fleet.ended[-1][0])
         await trial.look()
@@ -223,19 +224,33 @@ async def clock_jumps(trial: Trial) -> None:
 
 async def replayed(trial: Trial) -> None:
     """Everything is worked off; then all groups start over at offset 0, and every table stays as it is."""
+    before = await _worked_off(trial)
+    await _start_over(trial)
+    after = await _worked_off(trial)
+    assert after.tables == before.tables, f"the replay changed tables: {before.tables} became {after.tables}"
+    trial.notes["replayed"] = sum(after.accounting[name] for name in ("consumed",))
+
+
+async def worked_off_twice(trial: Trial) -> None:
+    """The same, for a mutant that may change tables the second time: whether it does is asked afterwards."""
+    await _worked_off(trial)
+    await _start_over(trial)
+
+
+async def _worked_off(trial: Trial) -> Verdict:
     trial.load.finish()
-    await until(trial.is_drained, seconds=60, what="everything is worked off once")
-    before = await trial.verify()
-    assert not before.findings, str(before)
+    await until(trial.is_drained, seconds=60, what="everything is worked off")
+    verdict = await trial.verify()
+    assert not verdict.findings, str(verdict)
+    return verdict
+
+
+async def _start_over(trial: Trial) -> None:
     for worker in tuple(trial.fleet.workers):
         await trial.fleet.stop(worker)
     await _rewind(trial)
     trial.fleet.start()
     await trial.fleet.ready()
-    await until(trial.is_drained, seconds=60, what="everything is worked off again")
-    after = await trial.verify()
-    assert after.tables == before.tables, f"the replay changed tables: {before.tables} became {after.tables}"
-    trial.notes["replayed"] = sum(after.accounting[name] for name in ("consumed",))
 
 
 async def _rewind(trial: Trial) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from agents.guard import FIXES
-from tests.faults.mutations import GUARDED, ORDERING, Mutation, dying_once
+from tests.faults.mutations import GUARDED, ORDERING, SIMULATED, Mutation
 from tests.faults.servers import Servers
 from tests.faults.trial import Scenario, Trial, UnsafeMoment, trial_of
 
@@ -34,7 +34,7 @@ async def test_a_worker_that_breaks_the_order_is_found_out(
     """The same crash at the same moment: with the rule nothing is wrong, without it the verifier finds what the rule prevents."""
     found = {}
     for name, harm in (("kept", {}), ("broken", mutation.harm)):
-        scenario = Scenario(f"rule-{name}", dying_once(mutation.dies), seed=201, seconds=6.0, harm=harm)
+        scenario = Scenario(f"rule-{name}", mutation.steps, seed=201, seconds=6.0, harm=harm)
         directory = tmp_path / name
         directory.mkdir()
         async with trial_of(scenario, servers, directory) as trial:
@@ -50,7 +50,7 @@ async def test_a_worker_that_breaks_the_order_is_found_out(
 def test_every_fix_has_a_test_that_goes_red_without_it() -> None:
     """No fix is left out of the list, and every test on it is there to be run."""
     assert GUARDED.keys() == FIXES.keys()
-    tests = sorted({test for tests in GUARDED.values() for test in tests})
+    tests = sorted({test for tests in (*GUARDED.values(), *SIMULATED.values()) for test in tests})
     asked = subprocess.run(
         [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", *tests],
         cwd=REPOSITORY,

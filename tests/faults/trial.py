@@ -20,7 +20,7 @@ from tests.faults.evidence import DEAD_LETTERS, FACTS, committed_offsets
 from tests.faults.fleet import Fleet, SupervisedSink, tail, until
 from tests.faults.load import Generate, Load, populated
 from tests.faults.servers import Servers
-from tests.pipeline import PARTITIONS, SALES, Installation
+from tests.pipeline import ID_KEY, PARTITIONS, SALES, Installation
 from tests.warehouse import prepare
 
 VERIFIER_SECONDS = 60.0
@@ -77,6 +77,8 @@ class Verdict:
     findings: list[dict[str, str]]
     accounting: dict[str, int]
     tables: dict[str, str]
+    judged: int
+    """How many identifiers' facts could be judged, as nothing of them was under way."""
 
     def __str__(self) -> str:
         return "\n".join(f"  {one['check']}: {one['what']}" for one in self.findings) or "  nothing is wrong"
@@ -104,6 +106,7 @@ class Trial:
             SinkConfig(
                 servers.kafka.bootstrap,
                 ClickHouseConfig(proxy.host, proxy.port, clickhouse.database),
+                ID_KEY.encode(),
                 facts_topic=prefix + FACTS,
                 dead_letters_topic=prefix + DEAD_LETTERS,
                 group=prefix + "journey-sink",
@@ -168,7 +171,7 @@ class Trial:
     async def look(self) -> Verdict:
         """The verdict in the middle of things; also kept for the end."""
         verdict = await self._ask("--while-running")
-        self.notes["looked"] = self.notes.get("looked", 0) + 1
+        self.notes.setdefault("judged", []).append(verdict.judged)
         if verdict.findings:
             raise UnsafeMoment(verdict)
         return verdict
@@ -190,7 +193,7 @@ class Trial:
             raise RuntimeError(f"the verifier failed:\n{errors.decode()[-3000:]}")
         report = json.loads(printed)
         assert bool(report["findings"]) == bool(process.returncode)
-        return Verdict(report["findings"], report["accounting"], report.get("tables", {}))
+        return Verdict(report["findings"], report["accounting"], report.get("tables", {}), report["judged"])
 
     def describe(self) -> str:
         """For a failure: how to have it again, and how the workers ended."""

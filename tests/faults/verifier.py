@@ -40,7 +40,8 @@ def main() -> None:
     evidence = asyncio.run(collect(options.bootstrap, options.prefix, options.funnels))
     expected = expect(evidence.inputs, options.funnels)
     found = list(_moment(expected, evidence))
-    report: dict[str, Any] = {"accounting": checks.accounting(expected, evidence)}
+    judged = len(checks.settled(expected, evidence))
+    report: dict[str, Any] = {"accounting": checks.accounting(expected, evidence), "judged": judged}
     if not options.while_running:
         found += _end(expected, evidence, options.events)
         if options.clickhouse:
