@@ -8,11 +8,13 @@ import signal
 from itertools import product
 from typing import TYPE_CHECKING
 
-from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.structs import OffsetAndMetadata
 
+from agents.fencing import epoch_headers
 from agents.partitioning import partition_of
+from agents.shipping import Headers
 from tests.faults.evidence import CHANGELOG, TOUCHES, committed_offsets
 from tests.faults.fleet import owned, tail, until
 from tests.faults.worker import CLOCK
@@ -176,18 +178,41 @@ async def changelog_stalled(trial: Trial) -> None:
 
 
 async def poison_changelog(trial: Trial) -> None:
-    """Somebody wrote into the changelog: workers refuse to work with that state, and go on when the record is deleted."""
+    """Somebody wrote into the changelog. What has no epoch is passed over; what claims one is refused by workers until it is deleted."""
     await committed_more(trial, 200)
     prospect = prospect_of(trial.load.events[0])
     key, partition = prospect + b"poison!!", partition_of(prospect, PARTITIONS)
-    topic = trial.installation.topic(CHANGELOG)
+    topic, fleet = trial.installation.topic(CHANGELOG), trial.fleet
     async with AIOKafkaProducer(bootstrap_servers=trial.servers.kafka.bootstrap) as producer:
-        await producer.send_and_wait(topic, b"not a record of ours", key, partition=partition)
-        trial.fleet.kill(trial.fleet.workers[0])
-        await until(lambda: len(trial.fleet.ended) > 2, seconds=40, what="workers that read the poison end")
-        assert [code for _, code in trial.fleet.ended[1:]] == [1] * (len(trial.fleet.ended) - 1)
-        trial.notes["said of the poison"] = _critical(tail(trial.fleet.ended[-1][0], 80))
-        await producer.send_and_wait(topic, None, key, partition=partition)
+
+        async def write(value: bytes | None, headers: Headers = ()) -> None:
+            await producer.send_and_wait(topic, value, key, partition=partition, headers=list(headers))
+
+        await write(b"not a record of ours")
+        await until(lambda: bool(fleet.ended), seconds=40, what="the worker finds that it isn't alone, and ends")
+        assert fleet.ended[0][1] == 1, tail(fleet.ended[0][0])
+        await fleet.ready()
+        assert "were written by workers that no longer owned" in fleet.workers[0].log.read_text()
+        await trial.look()
+
+        await write(b"not a record of ours", epoch_headers(1_000))
+        await until(lambda: len(fleet.ended) > 2, seconds=40, what="workers that read the poison end")
+        fleet.restarting = False
+        await until(lambda: fleet.workers[0].process.poll() is not None, seconds=40, what="the last of them ends")
+        await until(lambda: fleet.ended[-1][0] is fleet.workers[0], seconds=5, what="that is noticed")
+        assert {code for _, code in fleet.ended} == {1}
+        trial.notes["said of the poison"] = _critical(tail(fleet.ended[-1][0], 80))
+        await write(None, await _newest_headers(trial, partition))
+        fleet.restarting = True
+
+
+async def _newest_headers(trial: Trial, partition: int) -> Headers:
+    """Headers of the last record of a partition of the changelog, which has the highest epoch while no worker runs."""
+    tp = TopicPartition(trial.installation.topic(CHANGELOG), partition)
+    async with AIOKafkaConsumer(bootstrap_servers=trial.servers.kafka.bootstrap, enable_auto_commit=False) as consumer:
+        consumer.assign([tp])
+        consumer.seek(tp, (await consumer.end_offsets([tp]))[tp] - 1)
+        return (await consumer.getone(tp)).headers
 
 
 def _critical(log: str) -> str:
@@ -262,8 +287,6 @@ async def _rewind(trial: Trial) -> None:
         for name in names
         for partition in range(PARTITIONS)
     }
-    from aiokafka import AIOKafkaConsumer
-
     async with AIOKafkaConsumer(bootstrap_servers=bootstrap, group_id=f"{prefix}journey") as consumer:
         consumer.assign(list(offsets))
         await consumer.commit(offsets)
