@@ -56,13 +56,13 @@ class Mutation:
     Attributes:
         rule: what is taken out.
         harm: the worker that does without (`tests.faults.worker.HARMS`).
-        steps: what happens, at the moment that the rule is for.
+        moment: that the rule is for (`MOMENTS`).
         found_by: one of the checks that must go red (`tests.faults.findings`).
     """
 
     rule: str
     harm: Mapping[str, Any]
-    steps: Steps
+    moment: str
     found_by: frozenset[str]
 
 
@@ -81,35 +81,42 @@ def dying_once(dies: Mapping[str, Any]) -> Steps:
     return steps
 
 
+MOMENTS: Mapping[str, Steps] = {
+    "before touches": dying_once({"what": "touches", "moment": "before", "number": 3}),
+    "before facts": dying_once({"what": "facts", "moment": "before", "number": 3}),
+    "after facts": dying_once({"what": "facts", "moment": "after", "number": 3}),
+    "again": worked_off_twice,
+}
+"""A worker dies right before or after it tells something, or everything comes again."""
 ORDERING = (
     Mutation(
         "the changelog comes before facts",
         {"facts_first": True},
-        dying_once({"what": "facts", "moment": "after", "number": 3}),
+        "after facts",
         frozenset({"facts ahead of changelog"}),
     ),
     Mutation(
         "facts come before the commit",
         {"commit_first": "prospects"},
-        dying_once({"what": "facts", "moment": "before", "number": 3}),
+        "before facts",
         frozenset({"facts behind commit"}),
     ),
     Mutation(
         "touches come before the commit",
         {"commit_first": "intake"},
-        dying_once({"what": "touches", "moment": "before", "number": 3}),
+        "before touches",
         frozenset({"commit ahead of touches"}),
     ),
     Mutation(
         "a message that was taken in before makes its prospect tell everything again",
         {"deaf_to_redeliveries": True},
-        dying_once({"what": "facts", "moment": "before", "number": 3}),
+        "before facts",
         frozenset({"facts behind commit", "equality"}),
     ),
     Mutation(
         "a handover that was taken back since counts for nothing",
         {"stale_handovers": "reset"},
-        worked_off_twice,
+        "again",
         frozenset({"equality"}),
     ),
 )
