@@ -28,12 +28,12 @@ Generate = Callable[[int, int], list[Event]]
 
 
 def populated(seed: int, events: int) -> list[Event]:
-    """Plausible events of about fifteen a person, who sign in on devices, share them, write from several addresses and are called.
+    """Plausible events of about ten a person, who sign in on devices, share them, write from several addresses and are called.
 
     None has a window that ends during the test, even by a clock that is an hour off.
     """
     now = time.time_ns() // 1_000
-    made = generate_population(seed, events, max(1, events // 15), start=now - 100 * DAY)
+    made = generate_population(seed, events, max(1, events // 10), start=now - 100 * DAY)
     return [decoded(event) for event in made if abs(event["occurred_at"] + WINDOW - now) > 3 * HOUR]
 
 

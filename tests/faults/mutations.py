@@ -90,10 +90,11 @@ MOMENTS: Mapping[str, Steps] = {
 """A worker dies right before or after it tells something, or everything comes again."""
 ORDERING = (
     Mutation(
-        "the changelog comes before facts",
+        "the changelog comes before all that is told",
         {"facts_first": True},
         "after facts",
-        frozenset({"facts ahead of changelog"}),
+        # The facts of that moment may be told again after a redelivery, and so be none that are ahead; then what is told others is.
+        frozenset({"facts ahead of changelog", "statements ahead of changelog"}),
     ),
     Mutation(
         "facts come before the commit",

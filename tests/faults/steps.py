@@ -124,18 +124,18 @@ async def scaled(trial: Trial) -> None:
 
 async def died_between_steps(trial: Trial) -> None:
     """Workers die right between the changelog and what is told, and between that and the commit."""
+    await committed_more(trial, 200)
+    trial.fleet.restarting = False
     for what, moment in product(("touches", "statements", "facts"), ("before", "after")):
-        await committed_more(trial, 200)
         ended = len(trial.fleet.ended)
-        trial.fleet.restarting = False
-        only(trial, trial.fleet.start({"die": {"what": what, "moment": moment, "number": trial.rng.randrange(5, 12)}}))
+        only(trial, trial.fleet.start({"die": {"what": what, "moment": moment, "number": trial.rng.randrange(5, 15)}}))
         await until(
             lambda ended=ended: len(trial.fleet.ended) > ended, seconds=30, what=f"the worker dies {moment} {what}"
         )
         assert trial.fleet.ended[-1][1] == 137, tail(trial.fleet.ended[-1][0])
         await trial.look()
-        trial.fleet.restarting = True
-        await trial.fleet.ready()
+    trial.fleet.restarting = True
+    await trial.fleet.ready()
 
 
 def only(trial: Trial, chosen: Worker) -> None:

@@ -34,10 +34,10 @@ async def findings_of(steps: Steps, harm: Mapping[str, Any], servers: Servers, d
     return {one["check"] for one in verdict.findings}
 
 
-@pytest.mark.parametrize("steps", MOMENTS.values(), ids=MOMENTS)
-async def test_a_crash_at_that_moment_does_no_harm(steps: Steps, servers: Servers, tmp_path: Path) -> None:
-    """With all rules kept nothing is wrong, so what is found below is due to what was taken out."""
-    assert await findings_of(steps, {}, servers, tmp_path) == set()
+@pytest.mark.parametrize("moment", sorted(MOMENTS.keys() - {"again"}))
+async def test_a_crash_at_that_moment_does_no_harm(moment: str, servers: Servers, tmp_path: Path) -> None:
+    """With all rules kept nothing is wrong, so what is found below is due to what was taken out. For `again`, `replayed` of the matrix says so."""
+    assert await findings_of(MOMENTS[moment], {}, servers, tmp_path) == set()
 
 
 @pytest.mark.parametrize("mutation", ORDERING, ids=lambda mutation: mutation.rule)
