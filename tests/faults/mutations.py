@@ -81,10 +81,12 @@ def dying_once(dies: Mapping[str, Any]) -> Steps:
     return steps
 
 
+NUMBER = 10
+"""Of the shipment at which it dies: past what only comes again, as a worker that was killed before had told it and not committed."""
 MOMENTS: Mapping[str, Steps] = {
-    "before touches": dying_once({"what": "touches", "moment": "before", "number": 3}),
-    "before facts": dying_once({"what": "facts", "moment": "before", "number": 3}),
-    "after facts": dying_once({"what": "facts", "moment": "after", "number": 3}),
+    "before touches": dying_once({"what": "touches", "moment": "before", "number": NUMBER}),
+    "before facts": dying_once({"what": "facts", "moment": "before", "number": NUMBER}),
+    "after facts": dying_once({"what": "facts", "moment": "after", "number": NUMBER}),
     "again": worked_off_twice,
 }
 """A worker dies right before or after it tells something, or everything comes again."""
