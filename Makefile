@@ -28,7 +28,7 @@ test: $(STAMP) ## everything that needs neither Java nor Docker
 test-kafka: $(STAMP) ## faults and the same again on Apache Kafka (needs Java 17 and Maven)
 	$(BIN)/python -m pytest -m "(kafka or slow) and not matrix" tests
 
-faults: $(STAMP) ## the fault matrix on Apache Kafka, some ten minutes
+faults: $(STAMP) ## the fault matrix and its mutations on Apache Kafka (needs Java 17 and Maven)
 	$(BIN)/python -m pytest -m matrix tests/faults
 
 soak: $(STAMP) ## the fault matrix for hours; JOURNEY_SOAK_SEEDS=1-100 says how many

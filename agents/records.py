@@ -159,7 +159,7 @@ def due_at_of(records: Mapping[bytes, bytes]) -> int | None:
         if len(value) < _ENVELOPE_SIZE:
             raise UnknownFormat(
                 f"a changelog record of {len(value)} bytes is none that a worker wrote: find out who else writes to the changelog,"
-                " write a record without value under the same key there, and start again"
+                " write a record without value under the same key there, with the headers of the newest record, and start again"
             )
         _, revision, due, _, _, _ = _ENVELOPE.unpack_from(value)
         if revision > latest:

@@ -22,6 +22,7 @@ from agents.records import state_of
 from funnel.definition import load_funnels
 from funnel.events import Touch
 from funnel.facts import Facts
+from funnel.messages import Handover, Membership, Reset, Sighting
 from funnel.rules import RuleSet
 from funnel.state import Terms
 from schemas.codec import EventCodec
@@ -33,6 +34,7 @@ from tests.translation import SETTINGS
 CHANNEL_OF_TOPIC = {topic: channel for channel, topic in TOPIC_OF_CHANNEL.items()}
 TOUCHES, CHANGELOG, FACTS, DEAD_LETTERS = "touches", "journey-prospects-changelog", "facts", "dead-letters"
 FETCH_BYTES = 16 * 1024 * 1024
+_SAID = Sighting | Handover | Membership | Reset
 
 
 class Place(NamedTuple):
@@ -49,7 +51,9 @@ class Incoming(NamedTuple):
     place: Place
     prospect: bytes
     touch: Touch | None
-    """None: a tick, or another message that is no event."""
+    """An event at its start; None: anything else."""
+    said: tuple[bytes, int] | None
+    """Who says it and at which revision, where an identifier says something to another that its state must know of."""
     origin: Place | None
     """The input record that it is of."""
 
@@ -103,8 +107,8 @@ async def collect(bootstrap: str, prefix: str, funnels: Iterable[Path]) -> Evide
         # The order matters while workers run: a cause that is read after its effect can't be missing.
         committed = await committed_offsets(bootstrap, f"{prefix}journey", prefix)
         facts = [decode_facts(record.value) for record in await reader.read(FACTS)]
-        states = _states(await reader.read(CHANGELOG))
         touches = [_incoming(record, prefix) for record in await reader.read(TOUCHES)]
+        states = _states(await reader.read(CHANGELOG))
         letters = [_letter(record, prefix) for record in await reader.read(DEAD_LETTERS)]
         inputs = {
             Place(topic, record.partition, record.offset): (record.value, record.timestamp)
@@ -190,7 +194,8 @@ def _incoming(record: Any, prefix: str) -> Incoming:
         topic, partition, offset = origins[0].rsplit("/", 2)
         origin = Place(topic.removeprefix(prefix), int(partition), int(offset))
     place = Place(TOUCHES, record.partition, record.offset)
-    return Incoming(place, record.key, message if isinstance(message, Touch) else None, origin)
+    said = (message.sender, message.revision) if isinstance(message, _SAID) else None
+    return Incoming(place, record.key, message if isinstance(message, Touch) else None, said, origin)
 
 
 def _letter(record: Any, prefix: str) -> Letter:

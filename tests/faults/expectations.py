@@ -6,7 +6,7 @@ import json
 import time
 import tomllib
 import uuid
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import NamedTuple
@@ -15,9 +15,9 @@ from schemas.codec import EventCodec
 from schemas.errors import Undecodable
 from schemas.registry import FileRegistry
 from tests.faults.evidence import CHANNEL_OF_TOPIC, Place
-from tests.oracle import Settings, Truth, prospect_id_of, strongest_identifier, truth_of
+from tests.oracle import Settings, Truth, identifiers_of, prospect_id_of, strongest_identifier, truth_of
 from tests.oracle.identity import Event, canonical_json
-from tests.translation import SETTINGS
+from tests.translation import SETTINGS, id_of
 
 MOST_BYTES = 65_536
 """Of an event, as the workers of these tests are set up."""
@@ -41,8 +41,28 @@ class Expectations(NamedTuple):
     """Of every accepted record."""
     events: Mapping[Place, Event]
     """All that can be decoded, dead letters too."""
-    unexpired: Callable[[Collection[bytes]], Truth]
-    """The truth about some prospects before the wall clock has expired anything: what holds until the ticks come."""
+    truth_of: Callable[[Collection[Place], bool], Truth]
+    """The truth if only these accepted records had come; else than with `expired`, before the wall clock has expired anything: what holds
+    until the ticks come."""
+
+    def related(self, places: Iterable[Place]) -> dict[bytes, bytes]:
+        """Each identifier on these accepted records, and one that stands for all that it is connected with, however far.
+
+        What happens to others changes nothing that is told of it.
+        """
+        leads: dict[bytes, bytes] = {}
+
+        def end(one: bytes) -> bytes:
+            while (to := leads.setdefault(one, one)) != one:
+                leads[one] = leads[to]
+                one = to
+            return one
+
+        for place in places:
+            first, *others = map(id_of, identifiers_of(self.events[place], SETTINGS.phone_region))
+            for other in (first, *others):
+                leads[end(other)] = end(first)
+        return {one: end(one) for one in tuple(leads)}
 
 
 def decode(inputs: Mapping[Place, tuple[bytes | None, int]]) -> tuple[dict[Place, Event], dict[Place, str]]:
@@ -71,7 +91,8 @@ def expect(inputs: Mapping[Place, tuple[bytes | None, int]], funnels: Sequence[P
     listed = [events[place] for place in places]
     settings = SETTINGS._replace(record_time=1_000 * max((at for _, at in inputs.values()), default=0))
     files = [tomllib.loads(path.read_text()) for path in funnels]
-    truth = truth_of(listed, files, settings, time.time_ns() // 1_000)
+    now = time.time_ns() // 1_000
+    truth = truth_of(listed, files, settings, now)
     accounting = truth.accounting
     dead |= {places[index]: reason for index, reason in accounting.dead.items()}
 
@@ -80,20 +101,21 @@ def expect(inputs: Mapping[Place, tuple[bytes | None, int]], funnels: Sequence[P
 
     keys = {place: key_of(event, settings) for place, event in events.items() if place not in dead}
 
-    def unexpired(prospects: Collection[bytes]) -> Truth:
-        theirs = [events[place] for place, key in keys.items() if key[0].bytes in prospects]
-        return truth_of(theirs, files, settings, NEVER)
+    def truth_of_some(some: Collection[Place], expired: bool) -> Truth:
+        if expired and len(some) == len(keys):
+            return truth
+        return truth_of([events[place] for place in some], files, settings, now if expired else NEVER)
 
     return Expectations(
         truth,
         dead,
         named(accounting.applied),
         named(accounting.ignored),
-        named(getattr(accounting, "shared", ())),
+        named(accounting.shared),
         named(accounting.duplicate),
         keys,
         events,
-        unexpired,
+        truth_of_some,
     )
 
 

@@ -8,15 +8,19 @@ from typing import Any, NamedTuple
 
 from funnel.events import Event, Touch
 from funnel.facts import Facts
+from schemas.sealing import Sealer
 from tests.faults.evidence import TOUCHES, Evidence, Place
 from tests.faults.expectations import Expectations, canonical_of
 from tests.oracle import Truth
-from tests.translation import facts_of
+from tests.translation import SETTINGS, facts_of, identity_facts_of
 
 SHOWN = 5
 """Of things that are wrong in the same way, so many are named ..."""
 LONGEST = 300
 """... each with so many characters."""
+IDENTIFIER, ALIAS, SHARED = b"identifier", b"alias", b"shared"
+"""In the keys of rows, beside the names of funnels, which are text."""
+_SEALER = Sealer(SETTINGS.id_key)
 
 
 class Finding(NamedTuple):
@@ -56,10 +60,12 @@ def conservation(expected: Expectations, evidence: Evidence) -> Iterator[Finding
     wanted = {(key[0].bytes, *key[1:]): place for place, key in expected.key_of.items()}
     yield from several("conservation", "accepted events are in no state", [wanted[key] for key in wanted.keys() - kept])
     yield from several("conservation", "events are in a state and never came", kept - wanted.keys())
-    touches = {place: _touch(evidence, expected, place) for place in expected.applied | expected.ignored}
-    for what, places in (("applied", expected.applied), ("ignored", expected.ignored)):
+    counted = {"applied": expected.applied, "ignored": expected.ignored, "shared": expected.shared}
+    touches = {place: _touch(evidence, expected, place) for places in counted.values() for place in places}
+    for what, places in counted.items():
+        # Whose those are that some funnel cares for, and that some are nobody's, the rows show.
         wrong = [
-            place for place in places if (touch := touches[place]) and bool(touch.matches) is not (what == "applied")
+            place for place in places if (touch := touches[place]) and bool(touch.matches) is not (what != "ignored")
         ]
         yield from several("conservation", f"events should count as {what} and do not", wrong)
     copies = [place for place, touch in touches.items() if touch and not _is_copy_of(touch, expected.events[place])]
@@ -93,12 +99,17 @@ def commits_are_behind(expected: Expectations, evidence: Evidence) -> Iterator[F
 
 
 def facts_are_behind(evidence: Evidence) -> Iterator[Finding]:
-    """No fact speaks of a state that is not in the changelog: its revision would be given out again, with other contents."""
-    told: dict[bytes, int] = defaultdict(int)
-    for prospect, facts in evidence.facts:
-        told[prospect] = max(told[prospect], facts.revision)
-    ahead = [prospect.hex() for prospect, revision in told.items() if revision > evidence.revisions.get(prospect, -1)]
-    yield from several("facts ahead of changelog", "prospects have told more than their changelog knows", ahead)
+    """Nothing that is told speaks of a state that is not in the changelog: its revision would be given out again, with other contents."""
+    facts = ((prospect, facts.revision) for prospect, facts in evidence.facts)
+    said = (one.said for one in evidence.touches if one.said is not None)
+    for check, to, told in (("facts", "tables", facts), ("statements", "others", said)):
+        highest: dict[bytes, int] = defaultdict(int)
+        for prospect, revision in told:
+            highest[prospect] = max(highest[prospect], revision)
+        ahead = [one.hex() for one, revision in highest.items() if revision > evidence.revisions.get(one, -1)]
+        yield from several(
+            f"{check} ahead of changelog", f"prospects have told {to} more than their changelog knows", ahead
+        )
 
 
 def facts_agree(evidence: Evidence) -> Iterator[Finding]:
@@ -113,21 +124,26 @@ def facts_agree(evidence: Evidence) -> Iterator[Finding]:
 
 
 def told_what_follows(expected: Expectations, evidence: Evidence) -> Iterator[Finding]:
-    """Of every prospect with nothing on its way, the facts told so far are what the oracle makes of its events.
+    """Of everybody with nothing on its way, the facts told so far are what the oracle makes of the events that came so far.
 
     Expiry by the wall clock may have been told or not: its tick comes when the worker finds time.
     """
-    busy = {one.prospect for one in evidence.touches if not _is_committed(evidence, one.place)}
-    arrived = {one.origin for one in evidence.touches}
-    # The input may hold more, also of prospects that are not busy: that has not got so far.
-    busy |= {key[0].bytes for place, key in expected.key_of.items() if place not in arrived}
-    known = {key[0].bytes for key in expected.key_of.values()}
-    told = _told(evidence)
-    final = _by_prospect(expected.truth)
-    unequal = {prospect for prospect in known - busy if told.get(prospect, {}) != final.get(prospect, {})}
-    early = _by_prospect(expected.unexpired(unequal)) if unequal else {}
+    idle, told = settled(expected, evidence), _told(evidence)
+    # The input may hold more: that has not got so far, and changes nothing yet.
+    places = _arrived(expected, evidence)
+    final = _by_prospect(expected.truth_of(places, True))
+    unequal = {prospect for prospect in idle if told.get(prospect, {}) != final.get(prospect, {})}
+    early = _by_prospect(expected.truth_of(places, False)) if unequal else {}
     wrong = [prospect.hex() for prospect in unequal if told.get(prospect, {}) != early.get(prospect, {})]
     yield from several("facts behind commit", "prospects have not told what follows from their committed events", wrong)
+
+
+def settled(expected: Expectations, evidence: Evidence) -> set[bytes]:
+    """Identifiers that have nothing on its way, be it an event, a tick, or something that others say; nor has any that they are connected with."""
+    related = expected.related(_arrived(expected, evidence))
+    waiting = (one.prospect for one in evidence.touches if not _is_committed(evidence, one.place))
+    busy = {related.get(one, one) for one in waiting}
+    return {one for one, leads_to in related.items() if leads_to not in busy}
 
 
 def drained(evidence: Evidence) -> Iterator[Finding]:
@@ -145,6 +161,12 @@ def differing_rows(table: str, found: Iterable[list[str]], wanted: Iterable[list
     has, should = Counter(map(tuple, found)), Counter(map(tuple, wanted))
     yield from several("equality", f"rows of {table} are missing", list((should - has).elements()))
     yield from several("equality", f"rows of {table} should not be there", list((has - should).elements()))
+
+
+def _arrived(expected: Expectations, evidence: Evidence) -> list[Place]:
+    """The accepted records that intake has taken in."""
+    arrived = {one.origin for one in evidence.touches}
+    return [place for place in expected.key_of if place in arrived]
 
 
 def _inputs(evidence: Evidence) -> set[str]:
@@ -174,6 +196,18 @@ def _rows(prospect: bytes, facts: Facts) -> Iterator[tuple[tuple[Any, ...], Any]
         yield (prospect, standing.funnel), standing
     for funnel in facts.removed_standings:
         yield (prospect, funnel), None
+    for identifier in facts.identifiers:
+        yield (prospect, IDENTIFIER, identifier), identifier
+    for identifier in facts.removed_identifiers:
+        yield (prospect, IDENTIFIER, identifier), None
+    for alias in facts.aliases:
+        yield (prospect, ALIAS, alias.new_id), alias
+    for new_id in facts.removed_aliases:
+        yield (prospect, ALIAS, new_id), None
+    for shared in facts.shared:
+        yield (prospect, SHARED, shared.kind), shared
+    for kind in facts.removed_shared:
+        yield (prospect, SHARED, kind), None
 
 
 def _told(evidence: Evidence) -> dict[bytes, dict[Any, Any]]:
@@ -195,4 +229,12 @@ def _by_prospect(truth: Truth) -> Mapping[bytes, dict[Any, Any]]:
         rows[prospect][tuple(key)] = transition
     for (prospect, funnel), standing in standings.items():
         rows[prospect][(funnel,)] = standing
+    identifiers, aliases, shared = identity_facts_of(truth)
+    for prospect, identifier in identifiers:
+        sealed = identifier._replace(name=_SEALER.seal(identifier.name))
+        rows[prospect][IDENTIFIER, sealed] = sealed
+    for (prospect, new_id), alias in aliases.items():
+        rows[prospect][ALIAS, new_id] = alias
+    for (prospect, kind), row in shared.items():
+        rows[prospect][SHARED, kind] = row
     return rows

@@ -13,7 +13,7 @@ from aiokafka import AIOKafkaProducer
 from schemas.codec import EventCodec
 from schemas.registry import FileRegistry
 from tests.faults.expectations import write_events
-from tests.generators import generate_events
+from tests.generators import generate_population
 from tests.integration.test_pipeline import decoded
 from tests.oracle.identity import Event
 from tests.pipeline import TOPIC_OF_CHANNEL, Installation
@@ -28,9 +28,12 @@ Generate = Callable[[int, int], list[Event]]
 
 
 def populated(seed: int, events: int) -> list[Event]:
-    """Plausible events of about fifteen a prospect; none has a window that ends during the test, even by a clock that is an hour off."""
+    """Plausible events of about ten a person, who sign in on devices, share them, write from several addresses and are called.
+
+    None has a window that ends during the test, even by a clock that is an hour off.
+    """
     now = time.time_ns() // 1_000
-    made = generate_events(seed, events, max(1, events // 15), start=now - 100 * DAY)
+    made = generate_population(seed, events, max(1, events // 10), start=now - 100 * DAY)
     return [decoded(event) for event in made if abs(event["occurred_at"] + WINDOW - now) > 3 * HOUR]
 
 

@@ -1,4 +1,4 @@
-"""What all scenarios share: one Apache Kafka and one ClickHouse, each with a proxy in front."""
+"""What all scenarios share: one Apache Kafka and one ClickHouse, each with a proxy in front, and who judges what came of them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 
 from journey.local_clickhouse import EmbeddedClickHouse
 from tests.broker import free_port
+from tests.faults.judge import Judge
 from tests.faults.kafka import ApacheKafka
 from tests.faults.proxy import Proxy
 
@@ -21,6 +22,7 @@ class Servers:
     kafka_proxy: Proxy
     clickhouse: EmbeddedClickHouse
     clickhouse_proxy: Proxy
+    judge: Judge
 
     def mend(self) -> None:
         """Whatever a scenario left behind: everything runs and nothing is held up."""
@@ -36,7 +38,7 @@ class Servers:
 def servers_in(directory: Path) -> Iterator[Servers]:
     """Start them all; directories below `directory` hold their data."""
     behind, clickhouse = free_port(), EmbeddedClickHouse(directory / "clickhouse")
-    with Proxy(behind) as kafka_proxy:
+    with Proxy(behind) as kafka_proxy, Judge(directory / "verifier.log") as judge:
         kafka = ApacheKafka(directory / "kafka", proxied=(behind, kafka_proxy.address))
         with kafka, clickhouse, Proxy(clickhouse.native_port) as clickhouse_proxy:
-            yield Servers(kafka, kafka_proxy, clickhouse, clickhouse_proxy)
+            yield Servers(kafka, kafka_proxy, clickhouse, clickhouse_proxy, judge)

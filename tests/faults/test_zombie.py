@@ -22,7 +22,7 @@ from tests.pipeline import SALES, Installation, Worker
 from tests.translation import SETTINGS
 from tests.warehouse import expected, prepare, sink_process, tables
 
-pytestmark = [pytest.mark.kafka, pytest.mark.matrix]
+pytestmark = pytest.mark.kafka
 ROUNDS = 2
 
 

@@ -4,6 +4,11 @@
 
 Prints a JSON report. Exit code 0: everything is as it must be. 1: the report's `findings` say what is not.
 With `--while-running` only that is checked which holds at any moment, also in the middle of a crash.
+
+    python -m tests.faults.verifier --answer
+
+Reads such options from its input, a JSON list a line, and answers each with a report, a line. It keeps nothing from one to the next; starting
+takes longer than judging.
 """
 
 from __future__ import annotations
@@ -13,7 +18,7 @@ import asyncio
 import hashlib
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,23 +41,31 @@ _OF_THE_INSERT = ("revision", "is_deleted", "written_at")
 
 def main() -> None:
     """Verify, report, and end with the verdict as exit code."""
-    options = _options()
+    if sys.argv[1:] == ["--answer"]:
+        for line in sys.stdin:
+            print(json.dumps(_report(_options(json.loads(line)))), flush=True)
+        return
+    report = _report(_options(sys.argv[1:]))
+    print(json.dumps(report, indent=1))
+    sys.exit(1 if report["findings"] else 0)
+
+
+def _report(options: argparse.Namespace) -> dict[str, Any]:
     evidence = asyncio.run(collect(options.bootstrap, options.prefix, options.funnels))
     expected = expect(evidence.inputs, options.funnels)
     found = list(_moment(expected, evidence))
-    report: dict[str, Any] = {"accounting": checks.accounting(expected, evidence)}
+    judged = len(checks.settled(expected, evidence))
+    report: dict[str, Any] = {"accounting": checks.accounting(expected, evidence), "judged": judged}
     if not options.while_running:
         found += _end(expected, evidence, options.events)
         if options.clickhouse:
             with _client(options.clickhouse) as client:
                 found += _tables(expected, client)
                 report["tables"] = _digests(client)
-    report["findings"] = [finding._asdict() for finding in found]
-    print(json.dumps(report, indent=1))
-    sys.exit(1 if found else 0)
+    return report | {"findings": [finding._asdict() for finding in found]}
 
 
-def _options() -> argparse.Namespace:
+def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--bootstrap", required=True, help="host:port of the broker itself, past any proxy")
     parser.add_argument("--prefix", required=True, help="of the installation's topics and groups")
@@ -60,7 +73,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--events", type=Path, help="what was sent; needed unless --while-running")
     parser.add_argument("--funnels", type=Path, nargs="*", default=[SALES])
     parser.add_argument("--while-running", action="store_true")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     if not options.while_running and options.events is None:
         parser.error("--events says what was sent; only --while-running does without it")
     return options

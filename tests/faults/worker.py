@@ -29,6 +29,8 @@ from agents.fencing import Tenure
 from agents.pipeline import equip
 from agents.shipping import Change, Delivery, Headers, Output
 from funnel.definition import load_funnels
+from funnel.history import suffix_of
+from funnel.messages import Handed
 from funnel.reception import Reception
 from funnel.rules import RuleSet
 from tests.pipeline import configured
@@ -61,14 +63,21 @@ def pace(app: RunApp, seconds: float) -> None:
 
 
 def die(app: RunApp, when: dict[str, Any]) -> None:
-    """End, as by SIGKILL, right before or after the `number`th shipment to a topic: {"topic", "number", "moment": before or after}."""
-    topic, left = app.config.topic(when["topic"]), when["number"]
+    """End, as by SIGKILL, right before or after the `number`th shipment that has some of these: {"what", "number", "moment": before or after}.
+
+    What: `touches` (of intake, which names their origin), `statements` (on the same topic, of prospects and timers) or `facts`.
+    """
+    what, left = when["what"], when["number"]
+    topic = app.config.topic("facts" if what == "facts" else "touches")
     ship = app.shipper.ship
+
+    def is_meant(output: Output) -> bool:
+        return output.topic == topic and (what == "facts" or bool(output.headers) is (what == "touches"))
 
     async def ship_or_die(outputs: Iterable[Output]) -> None:
         nonlocal left
         outputs = list(outputs)
-        left -= any(output.topic == topic for output in outputs)
+        left -= any(map(is_meant, outputs))
         if left <= 0 and when["moment"] == "before":
             os._exit(137)
         await ship(outputs)
@@ -154,9 +163,35 @@ def deaf_to_redeliveries(_: RunApp, __: Any) -> None:
     Reception.take = deaf  # type: ignore[method-assign]  # in this process only
 
 
+def stale_handovers(_: RunApp, than: str) -> None:
+    """MUTANT: a handover counts though it is older than what its sender took back since, or than how he handed the event over since."""
+    Reception._handed = taking_stale(than)  # type: ignore[method-assign]  # in this process only
+
+
+def taking_stale(than: str) -> Callable[[Reception, Handed], None]:
+    """Give `Reception._handed` without one of its two checks: what is older `than` a "reset", or than another "handover" of the event, counts."""
+    take = Reception._handed
+
+    def take_any(self: Reception, handed: Handed) -> None:
+        suffix = suffix_of(handed.touch, handed.sender, handed.start)
+        known = self.rehanded.get(suffix) or self.history.copy_of(suffix)
+        identity = self.identity
+        if than == "reset":
+            self.identity = {key: note for key, note in identity.items() if key != b"r" + handed.sender}
+        elif known is not None:
+            self.rehanded[suffix] = known._replace(handed=-1)
+        take(self, handed)
+        self.identity = identity
+
+    return take_any
+
+
 HARMS: dict[str, Harm] = {
     harm.__name__: harm
-    for harm in (pace, die, stall_changelog, no_disk, commit_first, facts_first, deaf_to_redeliveries)
+    for harm in (
+        *(pace, die, stall_changelog, no_disk),
+        *(commit_first, facts_first, deaf_to_redeliveries, stale_handovers),
+    )
 }
 
 

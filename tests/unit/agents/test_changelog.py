@@ -216,6 +216,15 @@ def test_records_without_an_epoch_are_those_of_the_beginning() -> None:
     assert flat(read([(0, ANNA, b"a", 0), (1, ANNA, b"b", 0), (2, FENCE_KEY, b"1", 1)])) == {ANNA: b"b"}
 
 
+def test_who_deletes_a_record_by_hand_must_do_so_in_the_newest_epoch() -> None:
+    """As the error about a foreign record says; a deletion without an epoch counts for nothing, and the record would even be written again."""
+    log: list[Entry] = [(0, ANNA, b"foreign", 0), (1, FENCE_KEY, b"1", 1), (2, ANNA, None, 0)]
+    assert flat(read(log)) == {ANNA: b"foreign"}
+    assert read(log).to_heal() == [(ANNA, b"foreign")]
+    assert flat(read([*log, (3, ANNA, None, 1)])) == {}
+    assert read([*log, (3, ANNA, None, 1)]).to_heal() == []
+
+
 def test_what_clients_fetch_is_taken_with_its_epoch() -> None:
     """One client gives headers as a tuple, the other as a list; records change their epoch at any place."""
     epochs = [0, 1, 1, 2, 0]
