@@ -18,7 +18,7 @@ from rich.status import Status
 
 from benchmarks import report
 from benchmarks.contest import CONTENDERS, PARTITIONS, ContenderFailed, compete
-from benchmarks.events import Keyed, keyed_events
+from benchmarks.events import Keyed, keyed_events, stitched_events
 from benchmarks.growth import grow
 from benchmarks.job import ROOT
 from benchmarks.pipeline import PipelineWrong, end_to_end
@@ -31,8 +31,9 @@ from tests.faults.kafka import ApacheKafka
 
 EVENTS, PROSPECTS, ROUNDS = 300_000, 20_000, 3
 SIZES = (20_000, 200_000, 2_000_000)
-PARTS = ("contest", "core", "growth", "end_to_end", "sink")
+PARTS = ("contest", "core", "growth", "end_to_end", "stitching", "sink")
 GROWTH_EVENTS = 100_000
+STITCHED_EVENTS, PEOPLE = 150_000, 10_000
 
 
 def main() -> int:
@@ -103,6 +104,11 @@ def _measure(options: argparse.Namespace, work: Path, teller: _Teller) -> dict[s
         teller.doing("end to end")
         with ApacheKafka(work / "kafka-end-to-end") as broker:
             results["end_to_end"] = end_to_end(broker, events, truth.lasting, teller.so_far)
+    if "stitching" in options.parts:
+        teller.doing(f"end to end with stitching; first the oracle looks at {STITCHED_EVENTS:,} events")
+        stitched, rows = stitched_events(STITCHED_EVENTS, PEOPLE)
+        with ApacheKafka(work / "kafka-stitching") as broker:
+            results["stitching"] = end_to_end(broker, stitched, rows, teller.so_far)
     if "sink" in options.parts:
         teller.doing("the sink alone")
         results["sink"] = _told_by("benchmarks.sink")

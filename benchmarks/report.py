@@ -17,6 +17,8 @@ TARGETS = {"faust_idiomatic": 7.0, "quix": 1.5, "bytewax": 1.1, "bare": 0.9}
 """How many times as fast as these ours should be."""
 SHARE_OF_CORE = 0.5
 END_TO_END = 8_000
+STITCHED = 0.6
+"""Of the end to end rate, with identities to be stitched."""
 FLAT = 1.5
 RESULTS = Path(__file__).parent / "results"
 
@@ -101,6 +103,15 @@ def markdown(results: dict[str, Any]) -> str:
             (
                 f"**End to end**, intake, prospects and sink together, until visible in ClickHouse: {flow['events_per_second']:,} events/s"
                 f" ({END_TO_END:,} wanted)."
+            )
+        ]
+    if stitched := results.get("stitching"):
+        flow = results.get("end_to_end")
+        share = f", {stitched['events_per_second'] / flow['events_per_second']:.2f} of that" if flow else ""
+        parts += [
+            (
+                f"**With stitching**, 60% of the events on the web anonymous, on a fifth of these devices somebody signs in later:"
+                f" {stitched['events_per_second']:,} events/s{share} ({STITCHED} wanted)."
             )
         ]
     if sink := results.get("sink"):
