@@ -1,8 +1,8 @@
 """Forgetting: an identifier that is forgotten keeps nothing, takes nothing in, and tells whom it knew (docs/adr/013).
 
 It is a property of the identifier, noted where its messages come, so replays and events that come late are turned away whatever their order.
-An identifier all of whose events go to forgotten ones is forgotten with them. What signs of others lead by, such as the sign-ins on a
-shared laptop, stays without names: otherwise events of the one who is forgotten would become somebody else's.
+An identifier all of whose events go to forgotten ones is forgotten with them. What others' events are decided by, such as the
+sign-ins on a shared laptop, stays without names: otherwise events of the one who is forgotten would become somebody else's.
 """
 
 from __future__ import annotations
@@ -44,8 +44,6 @@ from funnel.messages import (
 if TYPE_CHECKING:
     from funnel.history import Kept
     from funnel.reception import Reception
-
-Leaving = list["Kept"]
 
 
 def is_missing(identity: Identity, one: bytes) -> bool:
@@ -164,7 +162,7 @@ def told(me: bytes, identity: Identity, to: bytes) -> Send:
     return Send(to, Forgotten(me, erased.named, erased.book))
 
 
-def _let_go(reception: Reception, leaving: Leaving) -> None:
+def _let_go(reception: Reception, leaving: list[Kept]) -> None:
     """Without taking back whom they were seen with: that decides whose other events are."""
     if leaving:
         reception.forgotten += sum(not kept.sender for kept in leaving)

@@ -40,14 +40,14 @@ def purge(
     ends = {tp: end for tp, end in true_ends(consumer, [topic]).items() if end}
     last: Offsets = {}
     found = 0
-    for tp, record in _records(consumer, ends, progress, f"searching {topic}"):
+    for tp, record in records_of(consumer, ends, progress, f"searching {topic}"):
         if is_about_them(record):
             last[tp] = record.offset
             found += 1
     if not found:
         return 0
     upto = {tp: offset + 1 for tp, offset in last.items()}
-    kept = (record for _, record in _records(consumer, upto, progress, f"keeping what is others' in {topic}"))
+    kept = (record for _, record in records_of(consumer, upto, progress, f"keeping what is others' in {topic}"))
     _send_again(producer, (record for record in kept if not is_about_them(record)))
     delete_before(admin, upto)
     return found
@@ -94,7 +94,7 @@ def delete_before(admin: KafkaAdminClient, offsets: Mapping[TopicPartition, int]
         ) from error
 
 
-def _records(
+def records_of(
     consumer: KafkaConsumer, ends: Mapping[TopicPartition, int], progress: Progress, what: str
 ) -> Iterator[tuple[TopicPartition, Any]]:
     """All records before these ends.

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from journey import topics
-from journey.forget_topics import _records
+from journey.forget_topics import records_of
 from journey.kafka_clients import consumer_client
 from journey.offsets import true_ends
 from journey.settings import Settings
@@ -19,13 +19,13 @@ from tests.faults.kafka import ApacheKafka
 pytestmark = pytest.mark.kafka
 
 
-def records_of(settings: Settings) -> list[tuple[str, bytes]]:
+def everything_in(settings: Settings) -> list[tuple[str, bytes]]:
     """Every record of every topic: keys, values and headers in one piece."""
     found = []
     with consumer_client(settings) as consumer:
         for topic in topics.wanted_topics(settings):
             ends = {tp: end for tp, end in true_ends(consumer, [topic.name]).items() if end}
-            for _, record in _records(consumer, ends, lambda _, __: None, topic.name):
+            for _, record in records_of(consumer, ends, lambda _, __: None, topic.name):
                 parts = [record.key or b"", record.value or b"", *(value or b"" for _, value in record.headers)]
                 found.append((topic.name, b"|".join(parts).lower()))
     return found
@@ -49,7 +49,7 @@ def test_the_forgotten_are_in_no_topic(apache_kafka: ApacheKafka, tmp_path: Path
     }
     journey("run", write(tmp_path / "events.ndjson", [*ADA, *BOB, *REFUSED]), cwd=tmp_path, env=env)
     before = contents(settings)
-    with_canary = {topic for topic, data in records_of(settings) if CANARY in data}
+    with_canary = {topic for topic, data in everything_in(settings) if CANARY in data}
     assert {topic.removeprefix(settings.topic_prefix) for topic in with_canary} >= {
         "web-events",
         "email-events",
@@ -58,7 +58,7 @@ def test_the_forgotten_are_in_no_topic(apache_kafka: ApacheKafka, tmp_path: Path
     told = journey("forget", f"email:{EMAIL}", "--yes", cwd=tmp_path, env=env)
     assert "max.compaction.lag.ms" in told
 
-    left = records_of(settings)
+    left = everything_in(settings)
     assert [topic for topic, data in left if CANARY in data] == []
     assert list(files_with(CANARY, tmp_path)) == [tmp_path / "events.ndjson"]
     inputs = [data for topic, data in left if topic.endswith(("web-events", "sales-call-events"))]

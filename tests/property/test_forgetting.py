@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from funnel.identity import Bounds
 from funnel.state import Terms
-from tests.generators import smallest
 from tests.generators.populations import PopulationCase, populations
 from tests.oracle.forgetting import Left, left_of
 from tests.oracle.truth import whose
 from tests.property.effort import tries
+from tests.property.populated import check, differing
 from tests.simulator import OPENER, Simulator
 from tests.translation import SETTINGS, declaration_of, facts_of, id_of, identity_facts_of, rules_of
 
@@ -101,37 +101,23 @@ def _traces(simulator: Simulator, left: Left) -> Iterable[str]:
 def _differences(simulator: Simulator, left: Left) -> Iterable[str]:
     gone = {id_of(identifier) for identifier in left.identifiers}
     transitions, standings = facts_of(left.truth)
-    yield from _differing("transitions", transitions, simulator.tables.transitions())
-    yield from _differing("standings", standings, simulator.tables.standings())
+    yield from differing("transitions", transitions, simulator.tables.transitions())
+    yield from differing("standings", standings, simulator.tables.standings())
     for name, rows in identity_facts_of(left.truth)._asdict().items():
         found = simulator.tables.identity()._asdict()[name]
         # Names of identifiers are not told once more, only to be forgotten: `journey forget` deletes them with all that the prospect has.
-        yield from _differing(name, rows, {key: row for key, row in found.items() if key[0] not in gone})
-
-
-def _differing(what: str, expected: dict, found: dict) -> Iterable[str]:  # type: ignore[type-arg]
-    for key in sorted(expected.keys() | found.keys(), key=repr):
-        if expected.get(key) != found.get(key):
-            yield f"{what} {key}: expected {expected.get(key)}, found {found.get(key)}"
+        yield from differing(name, rows, {key: row for key, row in found.items() if key[0] not in gone})
 
 
 @tries(200)
 @given(populations(), st.integers(0, 2**32))
 def test_the_forgotten_leave_no_trace(case: PopulationCase, seed: int) -> None:
     """In any order; their events are gone, everybody else's rows and counts are as they were."""
-    _check(case, seed, crashes=0, stray=False)
+    check(difference, case, seed, crashes=0, stray=False)
 
 
 @tries(200)
 @given(populations(), st.integers(0, 2**32))
 def test_the_forgotten_leave_no_trace_whatever_crashes(case: PopulationCase, seed: int) -> None:
     """With crashes anywhere, and what actors send in any order and twice."""
-    _check(case, seed, crashes=8, stray=True)
-
-
-def _check(case: PopulationCase, seed: int, *, crashes: int, stray: bool) -> None:
-    wrong = difference(case, seed, crashes=crashes, stray=stray)
-    if wrong:
-        small = smallest(case, lambda smaller: difference(smaller, seed, crashes=crashes, stray=stray) != "")
-        wrong = difference(small, seed, crashes=crashes, stray=stray)
-        raise AssertionError(f"seed {seed}: {small}\n{wrong}")
+    check(difference, case, seed, crashes=8, stray=True)

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from funnel.identity import Bounds
 from funnel.state import Terms
-from tests.generators import smallest
 from tests.generators.populations import PopulationCase, populations
 from tests.oracle import truth_of
 from tests.property.effort import tries
+from tests.property.populated import check, differing
 from tests.simulator import OPENER, Simulator
 from tests.translation import SETTINGS, declaration_of, facts_of, identity_facts_of, rules_of
 
@@ -50,10 +50,10 @@ def difference(case: PopulationCase, seed: int, *, crashes: int, stray: bool) ->
         *(
             line
             for name, rows in identity_facts_of(truth)._asdict().items()
-            for line in _differing(name, rows, tables.identity()._asdict()[name])
+            for line in differing(name, rows, tables.identity()._asdict()[name])
         ),
-        *_differing("transitions", transitions, tables.transitions()),
-        *_differing("standings", standings, tables.standings()),
+        *differing("transitions", transitions, tables.transitions()),
+        *differing("standings", standings, tables.standings()),
     ]
     if simulator.too_late:
         found.append(f"too late: {simulator.too_late}")
@@ -61,36 +61,19 @@ def difference(case: PopulationCase, seed: int, *, crashes: int, stray: bool) ->
         copies = len(events) - len(case.events)
         expected = {name: truth.accounting.counts.get(name, 0) for name in simulator.counts}
         expected["duplicate"] += copies
-        found += _differing("counts", expected, simulator.counts)
+        found += differing("counts", expected, simulator.counts)
     return "\n".join(found)
-
-
-def _differing(what: str, expected: dict, found: dict) -> list[str]:  # type: ignore[type-arg]
-    keys = expected.keys() | found.keys()
-    return [
-        f"{what} {key}: expected {expected.get(key)}, found {found.get(key)}"
-        for key in sorted(keys, key=repr)
-        if expected.get(key) != found.get(key)
-    ]
 
 
 @tries(700)
 @given(populations(), st.integers(0, 2**32))
 def test_populations_equal_the_oracle_in_any_order(case: PopulationCase, seed: int) -> None:
     """Any order, 30% duplicates, any number of partitions: rows, identities and counts are the oracle's."""
-    _check(case, seed, crashes=0, stray=False)
+    check(difference, case, seed, crashes=0, stray=False)
 
 
 @tries(500)
 @given(populations(), st.integers(0, 2**32))
 def test_populations_survive_crashes_and_strays(case: PopulationCase, seed: int) -> None:
     """Crashes between changelog, facts, sends and commit; what actors send comes in any order and twice."""
-    _check(case, seed, crashes=8, stray=True)
-
-
-def _check(case: PopulationCase, seed: int, *, crashes: int, stray: bool) -> None:
-    wrong = difference(case, seed, crashes=crashes, stray=stray)
-    if wrong:
-        small = smallest(case, lambda smaller: difference(smaller, seed, crashes=crashes, stray=stray) != "")
-        wrong = difference(small, seed, crashes=crashes, stray=stray)
-        raise AssertionError(f"seed {seed}: {small}\n{wrong}")
+    check(difference, case, seed, crashes=8, stray=True)
