@@ -204,16 +204,19 @@ class Toys(AbstractContextManager["Toys"]):
         for key, value in await self.read("facts"):
             told[key] = max(told.get(key, 0), NUMBER.unpack(value)[0])
         for key, value in await self.read(CHANGELOG):
-            if len(key) == 16:
+            if value is None:  # healed: what a worker that had lost the partition wrote there counts for nothing
+                counted.pop(key, None)
+                kept.get(key[:16], set()).discard(key[16:])
+            elif len(key) == 16:
                 counted[key] = NUMBER.unpack(value)[0]
             else:
                 kept.setdefault(key[:16], set()).add(key[16:])
         return Outcome(told, counted, kept)
 
-    async def read(self, name: str) -> list[tuple[bytes, bytes]]:
-        """All keys and values of a topic, in order within each partition; without the fences of a changelog."""
+    async def read(self, name: str) -> list[tuple[bytes, Any]]:
+        """All keys and values (None deletes) of a topic, in order within each partition; without the fences of a changelog."""
         tps = [TopicPartition(self.topic(name), partition) for partition in range(self.partitions)]
-        found: list[tuple[bytes, bytes]] = []
+        found: list[tuple[bytes, Any]] = []
         async with AIOKafkaConsumer(
             bootstrap_servers=self.broker.bootstrap, auto_offset_reset="earliest", enable_auto_commit=False
         ) as consumer:
