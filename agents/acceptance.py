@@ -148,7 +148,7 @@ class Acceptance:
 
     def clear(self, name: bytes) -> str:
         """A sealed canonical form in clear; "" where it is forgotten."""
-        return self._sealer.open(name).decode() if name else ""
+        return self._sealer.open_name(name)
 
     def original_of(self, raw: bytes) -> bytes:
         """The bytes of the event in a touch, as they came."""

@@ -240,9 +240,8 @@ def run_worker(config: WorkerConfig, equip: Callable[[RunApp], object], *, witho
         return code
     finally:
         asyncio.set_event_loop(None)
-        signal.set_wakeup_fd(
-            -1
-        )  # asyncio closes the pipe before it takes the handlers away; a signal in between would complain on stderr
+        # asyncio closes the pipe before it takes the handlers away; a signal in between would complain on stderr.
+        signal.set_wakeup_fd(-1)
         loop.close()
 
 

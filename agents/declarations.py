@@ -83,14 +83,10 @@ class Declarations:
             "source": declaration.source,
             "occurred_at": declaration.occurred_at,
             "type": declaration.type,
-            "weaker": self._clear(declaration.weaker_name),
-            "stronger": self._clear(declaration.stronger_name),
+            "weaker": self._sealer.open_name(declaration.weaker_name),
+            "stronger": self._sealer.open_name(declaration.stronger_name),
         }
         return self._codec.encode({**event, "channel": CHANNEL})
-
-    def _clear(self, name: bytes) -> str:
-        """A canonical form; "" where it is forgotten."""
-        return self._sealer.open(name).decode() if name else ""
 
     def _identifier(self, canonical: str) -> Identifier | None:
         kind, _, value = canonical.partition(":")

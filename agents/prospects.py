@@ -176,9 +176,8 @@ class Counted:
     """What became of events in one run; events that go elsewhere count there."""
 
     def __init__(self) -> None:
-        self._applied = self._ignored = self._shared = self._forgotten = self._duplicate = self._invalid = (
-            self._sent
-        ) = 0
+        self._applied = self._ignored = self._shared = self._forgotten = self._duplicate = 0
+        self._invalid = self._sent = 0
 
     def add(self, outcome: Outcome) -> None:
         """Count one outcome."""

@@ -177,8 +177,6 @@ def _let_go_of_everything(reception: Reception) -> None:
         known.add(erased.book)
     known -= {me, b""}
     _let_go(reception, list(reception.history.events))
-    reception.new.clear()
-    reception.rehanded.clear()
     for key, note in list(reception.identity.items()):
         if key == ERASED:
             continue

@@ -35,3 +35,11 @@ class Sealer:
             raise WrongKey(
                 "it was sealed under another JOURNEY_ID_KEY; set the one its event was taken in with"
             ) from error
+
+    def open_name(self, sealed: bytes) -> str:
+        """A canonical form; "" for b"", the name of an identifier that is forgotten.
+
+        Raises:
+            WrongKey: as `open`.
+        """
+        return self.open(sealed).decode() if sealed else ""

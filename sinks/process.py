@@ -70,9 +70,8 @@ async def _run(config: SinkConfig) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, sink.stop)
     await sink.run()
-    signal.set_wakeup_fd(
-        -1
-    )  # asyncio closes the pipe before it takes the handlers away; a signal in between would complain on stderr
+    # asyncio closes the pipe before it takes the handlers away; a signal in between would complain on stderr.
+    signal.set_wakeup_fd(-1)
 
 
 class Sink:
