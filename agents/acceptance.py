@@ -36,6 +36,11 @@ LEAD = 5 * 60 * MICROSECONDS
 LONGEST_REMEMBERED = 2_048
 """Bytes of an event up to which the prospect it speaks of is remembered: what senders make up must not fill the memory."""
 PROSPECTS_REMEMBERED = 65_536
+NAMES_REMEMBERED = 4_096
+"""Events whose identifiers' names are remembered: a new prospect asks for those of its first event several times."""
+_IDENTIFIERS = frozenset(KINDS)
+LONGEST_NUMBER_REMEMBERED = 64
+"""Characters of a phone number as written, for the same reason."""
 NO_TIMESTAMP = -1
 """What Kafka says of a record without one; it can't be compared with."""
 
@@ -110,7 +115,7 @@ class Acceptance:
         self._parse_phone = parse_phone
         self._whose = whose
         self._whose_remembered = lru_cache(maxsize=PROSPECTS_REMEMBERED)(whose)
-        self.opener = Opener(self.canonical_of, self.names_of, self.clear)
+        self.opener = Opener(self.canonical_of, lru_cache(maxsize=NAMES_REMEMBERED)(self.names_of), self.clear)
 
     def accept(self, channel: str, data: bytes | None, timestamp: int) -> Accepted | Refused:
         """What becomes of a record.
@@ -143,7 +148,7 @@ class Acceptance:
     def names_of(self, raw: bytes) -> tuple[bytes, ...]:
         """Sealed canonical forms of the identifiers of the event in a touch, the strongest first."""
         touch = decode_touch(raw)
-        event = self._codec.decode(touch.channel, self._sealer.open(touch.body))
+        event = self._codec.decode(touch.channel, self._sealer.open(touch.body), _IDENTIFIERS)
         return tuple(self._sealer.seal(one.canonical.encode()) for one in identify(event, self._parse_phone))
 
     def clear(self, name: bytes) -> str:
@@ -210,6 +215,9 @@ def phone_parser(region: str | None) -> ParsePhone:
     """
 
     def parse(raw: str) -> str | None:
+        return remembered(raw) if len(raw) <= LONGEST_NUMBER_REMEMBERED else parsed(raw)
+
+    def parsed(raw: str) -> str | None:
         try:
             number = phonenumbers.parse(raw, region)
         except phonenumbers.NumberParseException:
@@ -218,4 +226,7 @@ def phone_parser(region: str | None) -> ParsePhone:
             return None
         return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
 
+    remembered = lru_cache(maxsize=PROSPECTS_REMEMBERED)(
+        parsed
+    )  # parsing takes longer than most that is done with an event
     return parse

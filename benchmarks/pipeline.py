@@ -16,6 +16,8 @@ from journey.settings import load_settings
 from journey.topics import INPUT_TOPICS, create_topics, wanted_topics
 from tests.broker import Broker
 
+WORKERS = 2
+"""One a core."""
 _ROWS = "SELECT count() FROM stage_transitions FINAL WHERE kind != 'expired'"
 
 
@@ -39,7 +41,11 @@ def end_to_end(
     """
     with tempfile.TemporaryDirectory(prefix="bench-") as work:
         settings = load_settings(
-            kafka=broker.bootstrap, id_key=ID_KEY.decode(), data_dir=Path(work) / "data", funnels=("sales",)
+            kafka=broker.bootstrap,
+            id_key=ID_KEY.decode(),
+            workers=WORKERS,
+            data_dir=Path(work) / "data",
+            funnels=("sales",),
         )
         # Made beforehand: brokers take a moment until they tell of new topics.
         wanted = wanted_topics(settings)

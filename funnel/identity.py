@@ -140,6 +140,10 @@ NOTE_OF: Mapping[bytes, Any] = {
 """What is noted under keys that begin so."""
 OWN, ALIAS, OVERRUN, ERASED, MISSING = b"k", b"a", b"o", b"x", b"f"
 _NOT_SAID = Own(-1, b"")
+LEADING = frozenset(b"ksdaox")
+"""First bytes of keys of the notes that the way hangs on; the others are about members, and about what was told or taken back."""
+SHOWN = LEADING | frozenset(b"mf")
+"""The same of those that the identifier's own rows hang on."""
 
 
 class Bounds(NamedTuple):
@@ -201,8 +205,12 @@ def names(identity: Identity) -> list[tuple[int, bytes]]:
     kind, name, started = own(identity)
     if not name or kind == BOOK:
         return []
-    seen = started or OVERRUN in identity or any(isinstance(note, Seen) and note.stronger for note in identity.values())
-    return [(kind, name)] if seen else []
+    if started or OVERRUN in identity:
+        return [(kind, name)]
+    for note in identity.values():
+        if isinstance(note, Seen) and note.stronger:
+            return [(kind, name)]
+    return []
 
 
 def senders(identity: Identity) -> set[bytes]:
@@ -227,9 +235,14 @@ def way_of(identity: Identity, bounds: Bounds, clear: Clear) -> Way:
         return _straight(alias.stands_for, alias.since) if alias.stands_for else HERE
     if OVERRUN in identity:
         return Way(bounds.most_ever + 1)
-    declared = {key[17:33]: note for key, note in identity.items() if isinstance(note, Declared)}
-    split = {stronger for stronger, note in declared.items() if note.type == "split"}
-    sightings = _sightings(identity, declared, split, clear)
+    seen: list[Seen] = []
+    declared: dict[bytes, Declared] = {}
+    for key, note in identity.items():
+        if isinstance(note, Seen):
+            seen.append(note)
+        elif isinstance(note, Declared):
+            declared[key[17:33]] = note
+    sightings = _sightings(seen, declared, clear)
     if not sightings and len(identity) <= bounds.most_ever:
         return HERE
     different: defaultdict[int, set[bytes]] = defaultdict(set)
@@ -265,22 +278,22 @@ def declared_key(declaration: Declaration) -> bytes:
     return b"d" + declaration.weaker + declaration.stronger
 
 
-def _sightings(
-    identity: Identity, declared: Mapping[bytes, Declared], split: set[bytes], clear: Clear
-) -> list[_Sighting]:
+def _sightings(seen: list[Seen], declared: Mapping[bytes, Declared], clear: Clear) -> list[_Sighting]:
     """All that count, in the order, links first; without what is split."""
+    split = {stronger for stronger, note in declared.items() if note.type == "split"}
     links = [(note, stronger) for stronger, note in declared.items() if note.type == "link"]
     if len(links) > 1:
         links.sort(key=lambda link: (*link[0][:3], clear(link[0].stronger_name)))
     found = [
         (note, kept)
-        for note in identity.values()
-        if isinstance(note, Seen) and (kept := [entry for entry in entries(note.stronger) if entry[1] not in split])
+        for note in seen
+        if (kept := [entry for entry in entries(note.stronger) if not split or entry[1] not in split])
     ]
-    found.sort(key=lambda seen: seen[0][1:4])
-    places = [note[1:4] for note, _ in found]
-    if len(set(places)) < len(places):
-        found.sort(key=lambda seen: (*seen[0][1:4], clear(seen[0].sender_name)))
+    if len(found) > 1:
+        found.sort(key=lambda seen: seen[0][1:4])
+        # One event makes several sightings; only where events of several senders are at one place do names decide.
+        if len({note[1:4] for note, _ in found}) < len({note[1:5] for note, _ in found}):
+            found.sort(key=lambda seen: (*seen[0][1:4], clear(seen[0].sender_name)))
     return [(BEFORE_ALL[0], note.occurred_at, [(note.kind, one)]) for note, one in links] + [
         (note.occurred_at, note.occurred_at, stronger) for note, stronger in found
     ]

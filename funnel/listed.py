@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from funnel.events import Touch
 
 ID_BYTES = 16
 ENTRY_BYTES = 1 + ID_BYTES
 
 
-def entries(listed: bytes) -> Iterator[tuple[int, bytes]]:
+def entries(listed: bytes) -> list[tuple[int, bytes]]:
     """Kind and id of each identifier in a list, as `Touch.weaker` and `Sighting.stronger` have them."""
-    for at in range(0, len(listed), ENTRY_BYTES):
-        yield listed[at], listed[at + 1 : at + ENTRY_BYTES]
+    return [(listed[at], listed[at + 1 : at + ENTRY_BYTES]) for at in range(0, len(listed), ENTRY_BYTES)]
 
 
 def pairs_of(me: bytes, touch: Touch) -> list[tuple[bytes, bytes]]:

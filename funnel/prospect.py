@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from funnel import changes, erasure, sending
 from funnel.facts import RowKey, Standing, Transition
 from funnel.history import History, Kept
-from funnel.identity import HERE, USER, Declared, Identity, Way, way_of
+from funnel.identity import HERE, LEADING, SHOWN, USER, Declared, Identity, Way, way_of
 from funnel.journey import START
 from funnel.listed import ID_BYTES
 from funnel.messages import Arrival, Declaration, Handed, Message, Said, Send, Tick
@@ -105,13 +105,15 @@ def _outcome(reception: Reception, settled: int) -> Outcome:
 
     if reception.told is not None:
         return _forgotten(reception, reception.told, settled)
-    way = way_of(reception.identity, terms.bounds, terms.opener.clear) if reception.notes else before.way
+    way = before.way
+    if not LEADING.isdisjoint(reception.noted):
+        way = way_of(reception.identity, terms.bounds, terms.opener.clear)
     applied, ignored, shared = _counts(reception, way)
     rows, removed, progress = changes.changed_rows(reception, way)
     standings, removed_standings = changes.changed_standings(reception, progress)
     identity_rows: list[changes.IdentityRow] = []
     retracted: list[Retracted] = []
-    if reception.notes:
+    if not SHOWN.isdisjoint(reception.noted):
         old = changes.identity_rows(before.identity, before.way)
         new = changes.identity_rows(reception.identity, way)
         identity_rows = [row for key, row in new.items() if old.get(key) != row]
@@ -186,8 +188,11 @@ def _forgotten(reception: Reception, told: frozenset[bytes], settled: int) -> Ou
 def _counts(reception: Reception, way: Way) -> tuple[int, int, int]:
     """How many more events are applied, ignored and shared here than before."""
     was = reception.before.way
-    if (was.ends, bool(was.shared)) == (way.ends, bool(way.shared)):
-        now, before = _tally(reception.entered, way), _tally(reception.left, was)
+    if was is way or (was.ends, bool(was.shared)) == (way.ends, bool(way.shared)):
+        now = _tally(reception.entered, way)
+        if not reception.left:
+            return now
+        before = _tally(reception.left, was)
     else:
         now, before = _tally(reception.history.events, way), _tally(reception.before.history.events, was)
     return now[0] - before[0], now[1] - before[1], now[2] - before[2]

@@ -54,7 +54,7 @@ class Reception:
     __slots__ = (
         *("me", "before", "terms", "revision", "position", "as_of", "history", "identity", "notes", "new", "gone"),
         *("appended", "appended_matches", "reordered", "first_change", "redelivered", "too_late", "duplicate"),
-        *("entered", "left", "rehanded", "sighted", "recount", "asked", "forgotten", "answers", "told"),
+        *("entered", "left", "rehanded", "sighted", "recount", "asked", "forgotten", "answers", "told", "noted"),
     )
 
     def __init__(self, me: bytes, before: State, terms: Terms) -> None:
@@ -66,6 +66,8 @@ class Reception:
         self.identity: Identity = before.identity
         self.notes: dict[bytes, Note | None] = {}
         """Notes that changed; None: it goes."""
+        self.noted: set[int] = set()
+        """First bytes of their keys."""
         self.new: dict[bytes, Kept] = {}
         """Events whose records must be written, by suffix ..."""
         self.gone: dict[bytes, Kept] = {}
@@ -350,6 +352,7 @@ class Reception:
             self.identity = identity = dict(identity)
         assert isinstance(identity, dict)
         self.notes[key] = note
+        self.noted.add(key[0])
         if note is None:
             identity.pop(key, None)
         else:

@@ -13,13 +13,15 @@ from typing import NamedTuple
 from funnel import erasure
 from funnel.aliases import Aliases, aliases_of
 from funnel.history import Kept
-from funnel.identity import BOOK, DEVICE, HERE, Flag, Identity, Member, Told, Way, names, own, wanted
+from funnel.identity import BOOK, DEVICE, HERE, LEADING, Flag, Identity, Member, Told, Way, names, own, wanted
 from funnel.listed import entries, place_of, stronger_of
 from funnel.messages import Alias, Handover, Membership, Reset, Send, Sighting, SignInsWanted
 from funnel.reception import Reception
 from funnel.sightings import EACH, FIRST
 from funnel.state import Retracted, State, Terms
 
+_NAMING = frozenset(b"mks")
+"""First bytes of keys of the notes that say which identifiers go where this one goes."""
 _NO_ALIASES = Aliases({}, frozenset())
 _Named = tuple[bytes, int, bytes]
 """Identifier, kind, sealed name."""
@@ -42,9 +44,8 @@ def changes(reception: Reception, way: Way) -> Sending:
     sends: list[Send] = []
     retracted: list[Retracted] = []
     _tell_sightings(reception, sends, retracted)
-    if reception.notes:
-        new = wanted(reception.identity) - wanted(before.identity)
-        sends += [Send(one, SignInsWanted(reception.me)) for one in sorted(new)]
+    if not LEADING.isdisjoint(reception.noted) and (now := wanted(reception.identity)):
+        sends += [Send(one, SignInsWanted(reception.me)) for one in sorted(now - wanted(before.identity))]
     _hand_on(reception, way, sends, retracted)
     invalid = _tell_aliases(reception, sends, retracted)
     return Sending(sends, retracted, invalid)
@@ -117,7 +118,9 @@ def _each(me: bytes, identity: Identity, revision: int, device: bytes, events: I
     return [
         _sighting(me, identity, revision, DEVICE, device, EACH + kept.suffix, kept, ())
         for kept in events
-        if not kept.sender and any(one == device for _, one in entries(kept.touch.weaker))
+        if device in kept.touch.weaker
+        and not kept.sender
+        and any(one == device for _, one in entries(kept.touch.weaker))
     ]
 
 
@@ -142,12 +145,11 @@ def _taken_back(me: bytes, identity: Identity, revision: int, kind: int, weaker:
 
 def _hand_on(reception: Reception, way: Way, sends: list[Send], retracted: list[Retracted]) -> None:
     me, before, revision = reception.me, reception.before, reception.revision
-    members_changed = any(key[:1] in {b"m", b"k", b"s"} for key in reception.notes)
-    if way == before.way and not reception.left and not members_changed:
+    if not way.turns and not before.way.turns:
+        return
+    if way == before.way and not reception.left and _NAMING.isdisjoint(reception.noted):
         going = ((way.at(kept.touch.occurred_at), kept) for kept in reception.new.values() if kept.touch.matches)
         sends += [_handover(me, to, revision, kept) for to, kept in going if to]
-        return
-    if not way.turns and not before.way.turns:
         return
     old, new = _routed(before.history.events, before.way), _routed(reception.history.events, way)
     old_members = set(_members(me, before.identity)) if before.way.now else set()
@@ -199,7 +201,7 @@ def _after(state: State) -> tuple[int, str, str]:
 
 
 def _tell_aliases(reception: Reception, sends: list[Send], retracted: list[Retracted]) -> frozenset[bytes]:
-    if own(reception.identity).kind != BOOK or not reception.notes:
+    if not reception.notes or own(reception.identity).kind != BOOK:
         return frozenset()
     clear = reception.terms.opener.clear
     before = reception.before.identity

@@ -78,7 +78,7 @@ class Stack:
         self.supervisor = Supervisor()
         self.metrics_ports: dict[str, int] = {}
         """By child, where it serves metrics."""
-        self._worker: Child | None = None
+        self._workers: list[Child] = []
         self._clients = ExitStack()
         self._admin: KafkaAdminClient | None = None
         self._consumer: KafkaConsumer | None = None
@@ -160,9 +160,10 @@ class Stack:
             elif self.clickhouse is not None:
                 self.data.note(self.identity)
             if embedded or not self._group_has_members(self.settings.app_id):
-                self._worker = self._start_child("worker")
+                names = ["worker", *(f"worker-{number}" for number in range(2, self.settings.workers + 1))]
+                self._workers = [self._start_child(name, "worker") for name in names]
             if embedded or not self._group_has_members(sink_group(self.settings)):
-                self._start_child("sink")
+                self._start_child("sink", "sink")
             prepared.result()
         self._reader = self._clients.enter_context(connected(self.settings))
         if embedded or self.clickhouse is not None:
@@ -181,8 +182,8 @@ class Stack:
             JourneyError: the state could not be saved.
         """
         if self.broker is not None:
-            self._stop_worker_in_order(progress)
-            # The worker may have told more (visits that expired) since all was settled.
+            self._stop_workers_in_order(progress)
+            # They may have told more (visits that expired) since all was settled.
             settle(self, self.steps[2:], progress=progress)
         self.supervisor.stop()
         if self.broker is not None:
@@ -217,15 +218,19 @@ class Stack:
         if self.clickhouse is not None:
             self.clickhouse.stop()
 
-    def _stop_worker_in_order(self, progress: Progress) -> None:
+    def _stop_workers_in_order(self, progress: Progress) -> None:
         """A worker that ends in disorder may have state whose facts were never told: another one heals that."""
-        assert self._worker is not None
         for _ in range(3):
-            if self._worker.pid is not None and self._worker.stop() and self._worker.exit_code == 0:
+            running = [worker for worker in self._workers if worker.pid is not None]
+            for worker in running:  # together, so that none takes over what another one leaves
+                worker.ask_to_stop()
+            in_order = [worker.stop() and worker.exit_code == 0 for worker in running]
+            if running and all(in_order):
                 return
-            self._worker.start()
+            self._workers[0].start()
             settle(self, self.steps, progress=progress)
-        raise StackError(f"the worker does not end in order; {self._worker.log} ends with:\n{self._worker.log_tail()}")
+        ended = self._workers[0]
+        raise StackError(f"the worker does not end in order; {ended.log} ends with:\n{ended.log_tail()}")
 
     def _start_broker(self) -> None:
         if self.broker is not None:
@@ -264,7 +269,7 @@ class Stack:
         except ClickHouseError as error:
             raise StackError(str(error)) from error
 
-    def _start_child(self, name: str) -> Child:
+    def _start_child(self, name: str, command: str) -> Child:
         worker_config(self.settings)  # tell what is missing here, not in its log
         port = free_port()
         environment = self.settings.environment() | {
@@ -272,7 +277,7 @@ class Stack:
             "JOURNEY_METRICS_PORT": str(port),
             "JOURNEY_LOG_FORMAT": "json",
         }
-        child = Child(name, [sys.executable, "-m", "journey", name], self.data.logs / f"{name}.log", environment)
+        child = Child(name, [sys.executable, "-m", "journey", command], self.data.logs / f"{name}.log", environment)
         self.supervisor.start(child)
         self.metrics_ports[name] = port
         return child
