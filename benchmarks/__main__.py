@@ -31,7 +31,7 @@ from tests.faults.kafka import ApacheKafka
 
 EVENTS, PROSPECTS, ROUNDS = 300_000, 20_000, 3
 SIZES = (20_000, 200_000, 2_000_000)
-PARTS = ("contest", "core", "growth", "end_to_end", "stitching", "sink")
+PARTS = ("contest", "core", "growth", "end_to_end", "stitching", "crowds", "sink")
 GROWTH_EVENTS = 100_000
 STITCHED_EVENTS, PEOPLE = 150_000, 10_000
 
@@ -109,6 +109,9 @@ def _measure(options: argparse.Namespace, work: Path, teller: _Teller) -> dict[s
         stitched, rows = stitched_events(STITCHED_EVENTS, PEOPLE)
         with ApacheKafka(work / "kafka-stitching") as broker:
             results["stitching"] = end_to_end(broker, stitched, rows, teller.so_far)
+    if "crowds" in options.parts:
+        teller.doing("a stream with identifiers of many people, and one without")
+        results["crowds"] = _told_by("benchmarks.crowds")
     if "sink" in options.parts:
         teller.doing("the sink alone")
         results["sink"] = _told_by("benchmarks.sink")

@@ -19,6 +19,8 @@ SHARE_OF_CORE = 0.5
 END_TO_END = 8_000
 STITCHED = 0.6
 """Of the end to end rate, with identities to be stitched."""
+CROWDS = 1.1
+"""Times the cost of a stream without identifiers of many people."""
 FLAT = 1.5
 RESULTS = Path(__file__).parent / "results"
 
@@ -112,6 +114,13 @@ def markdown(results: dict[str, Any]) -> str:
             (
                 f"**With stitching**, 60% of the events on the web anonymous, on a fifth of these devices somebody signs in later:"
                 f" {stitched['events_per_second']:,} events/s{share} ({STITCHED} wanted)."
+            )
+        ]
+    if crowds := results.get("crowds"):
+        parts += [
+            (
+                f"**Crowds** (a laptop of 40 people, a kiosk of 60, an address of 10,000): intake and prospects take {crowds['times']:.2f} times the"
+                f" CPU time an event that they take where nobody shares anything (at most {CROWDS} wanted)."
             )
         ]
     if sink := results.get("sink"):
