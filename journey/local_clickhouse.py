@@ -35,6 +35,8 @@ _START_ATTEMPTS = 3
 _LOCK_PATIENCE_SECONDS = 3.0  # a server whose owner was killed a moment ago is still on its way out
 _STOP_PATIENCE_SECONDS = 3.0  # it waits 5 s for clients that are still connected; its files are safe at any moment
 _POLL_SECONDS = 0.05
+# No element of a system log (query_log, metric_log, ...), not even one with remove="1": there is no other configuration that it could be
+# removed from, so it would make the log. They hold what was asked, names too, and writing metrics is most of what an idle server does.
 _CONFIG = """<clickhouse>
   <display_name>{token}</display_name>
   <listen_host>127.0.0.1</listen_host>
@@ -58,12 +60,6 @@ _CONFIG = """<clickhouse>
     <number_of_free_entries_in_pool_to_execute_mutation>1</number_of_free_entries_in_pool_to_execute_mutation>
     <number_of_free_entries_in_pool_to_execute_optimize_entire_partition>1</number_of_free_entries_in_pool_to_execute_optimize_entire_partition>
   </merge_tree>
-  <query_log remove="1"/>
-  <query_thread_log remove="1"/>
-  <text_log remove="1"/>
-  <trace_log remove="1"/>
-  <metric_log remove="1"/>
-  <asynchronous_metric_log remove="1"/>
 </clickhouse>
 """
 
