@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Every target that needs the environment depends on this stamp: it is made anew when the lock changes.
 STAMP := $(VENV)/.installed
+# Images often forbid compiled modules, to stay small; our processes start hundreds of times, and would compile us each time.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help install demo test test-kafka faults soak bench lint format clean
 
