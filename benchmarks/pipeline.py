@@ -13,7 +13,8 @@ from benchmarks.stream import load
 from journey.counts import Counter
 from journey.local_stack import running_stack
 from journey.settings import load_settings
-from journey.topics import INPUT_TOPICS, create_topics, wanted_topics
+from journey.topic_admin import create_topics
+from journey.topics import INPUT_TOPICS, wanted_topics
 from tests.broker import Broker
 
 WORKERS = 2

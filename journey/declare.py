@@ -11,7 +11,7 @@ from rich.text import Text
 from agents.acceptance import phone_parser
 from funnel.durations import MICROSECONDS
 from funnel.identifiers import KINDS, Identifier, identify
-from journey import topics
+from journey import topic_admin, topics
 from journey.clickhouse import connected
 from journey.errors import JourneyError
 from journey.kafka_clients import admin_client, producer_client
@@ -44,7 +44,7 @@ def declare(settings: Settings, kind: str, weaker: str, stronger: str, screen: S
     running = running_kafka(settings)
     if running is not None:
         with admin_client(running) as admin:
-            topics.require_topics(admin, [_topic(running)])
+            topic_admin.require_topics(admin, [_topic(running)])
         _send(running, declaration)
         screen.out.print(Text(f"{kind} sent; facts follow within seconds (`journey who {weaker}`)"))
         return 0

@@ -15,7 +15,7 @@ from clickhouse_driver.errors import ServerException
 from kafka.admin import KafkaAdminClient
 from kafka.errors import KafkaError
 
-from journey import topics
+from journey import topic_admin, topics
 from journey.clickhouse import ACCESS_DENIED, UNKNOWN_TABLE, connected, open_client
 from journey.data_dir import DataDir
 from journey.errors import JourneyError
@@ -184,7 +184,7 @@ def _kafka(settings: Settings) -> Iterator[Finding]:
 
 
 def _topics(admin: KafkaAdminClient, settings: Settings) -> Iterator[Finding]:
-    drift = topics.find_drift(admin, topics.wanted_topics(settings))
+    drift = topic_admin.find_drift(admin, topics.wanted_topics(settings))
     missing = [one.topic for one in drift if one.found == "0"]
     if missing:
         yield Finding("fail", "topics", f"missing: {', '.join(missing)}", "run `journey topics`")

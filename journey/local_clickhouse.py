@@ -1,7 +1,8 @@
 """The embedded ClickHouse: a real server, in a child process of ours, with its data in a directory.
 
 chdb-core is ClickHouse as a Python wheel. Asked through its C entry point it listens on TCP and HTTP like any server for as long as a query runs,
-so the child runs one query that never ends. The child ends when this process does, however that ends: it watches a pipe that only we hold open.
+so the child (`journey.clickhouse_server`) runs one query that never ends. The child ends when this process does, however that ends: it watches a
+pipe that only we hold open.
 """
 
 from __future__ import annotations
@@ -9,14 +10,12 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
-import importlib
 import json
 import os
 import random
 import socket
 import subprocess
 import sys
-import threading
 import time
 import uuid
 from collections.abc import Iterator
@@ -26,6 +25,8 @@ from typing import IO, NamedTuple, Self
 from clickhouse_driver import Client
 from clickhouse_driver.errors import Error as DriverError
 
+from journey.clickhouse_server import ENDLESS
+
 LOOPBACK = "127.0.0.1"
 MEMORY_BYTES = 1536 * 2**20
 """What the server may use unless told otherwise: enough for some million rows, little enough for a laptop."""
@@ -34,10 +35,8 @@ _START_ATTEMPTS = 3
 _LOCK_PATIENCE_SECONDS = 3.0  # a server whose owner was killed a moment ago is still on its way out
 _STOP_PATIENCE_SECONDS = 3.0  # it waits 5 s for clients that are still connected; its files are safe at any moment
 _POLL_SECONDS = 0.05
-_FOREVER = (
-    "SYSTEM START LISTEN TCP; SYSTEM START LISTEN HTTP; SELECT sleepEachRow(0.25) FROM numbers(1000000000) "
-    "SETTINGS max_block_size = 1, function_sleep_max_microseconds_per_block = 0 FORMAT Null"
-)
+# No element of a system log (query_log, metric_log, ...), not even one with remove="1": there is no other configuration that it could be
+# removed from, so it would make the log. They hold what was asked, names too, and writing metrics is most of what an idle server does.
 _CONFIG = """<clickhouse>
   <display_name>{token}</display_name>
   <listen_host>127.0.0.1</listen_host>
@@ -61,12 +60,6 @@ _CONFIG = """<clickhouse>
     <number_of_free_entries_in_pool_to_execute_mutation>1</number_of_free_entries_in_pool_to_execute_mutation>
     <number_of_free_entries_in_pool_to_execute_optimize_entire_partition>1</number_of_free_entries_in_pool_to_execute_optimize_entire_partition>
   </merge_tree>
-  <query_log remove="1"/>
-  <query_thread_log remove="1"/>
-  <text_log remove="1"/>
-  <trace_log remove="1"/>
-  <metric_log remove="1"/>
-  <asynchronous_metric_log remove="1"/>
 </clickhouse>
 """
 
@@ -208,9 +201,7 @@ class EmbeddedClickHouse:
             with contextlib.suppress(DriverError, OSError, EOFError, subprocess.TimeoutExpired):
                 client = _client(self._chosen[0])
                 # The never-ending query ends, and with it the child's reason to live.
-                client.execute(
-                    "KILL QUERY WHERE query LIKE 'SELECT sleepEachRow(0.25) FROM numbers(1000000000)%' ASYNC"
-                )
+                client.execute(f"KILL QUERY WHERE query LIKE '{ENDLESS}%' ASYNC")
                 client.disconnect()
                 process.wait(_STOP_PATIENCE_SECONDS)
         self.kill()
@@ -260,7 +251,7 @@ class EmbeddedClickHouse:
     def _spawn(self, lock: IO[str]) -> subprocess.Popen[bytes]:
         with self.log_path.open("wb") as log:
             return subprocess.Popen(
-                [sys.executable, "-m", "journey.local_clickhouse"],
+                [sys.executable, "-m", "journey.clickhouse_server"],
                 cwd=self.data_dir,
                 env=_environment(),
                 stdin=subprocess.PIPE,
@@ -350,30 +341,3 @@ def _free_port() -> int:
         if _is_free(port := choice.randrange(15_000, 32_000)):
             return port
     raise ClickHouseError("no free port between 15000 and 32000 on loopback for ClickHouse")
-
-
-def _serve() -> None:
-    """The child: serve from the working directory until standard input ends or the query is cancelled."""
-
-    def watch() -> None:
-        while sys.stdin.buffer.read(65536):
-            pass
-        os._exit(0)  # our owner is gone; ClickHouse's files are safe at any moment
-
-    threading.Thread(target=watch, daemon=True).start()
-    try:
-        # Here, not above: only the child has it in memory (500 MB of code).
-        _chdb = importlib.import_module("chdb._chdb")
-    except ImportError as error:
-        sys.exit(
-            f"chdb-core is not installed ({error}): pip install 'buyer-journey[local]', "
-            "or set JOURNEY_CLICKHOUSE to a server"
-        )
-    # chdb.query and chdb.connect refuse to listen; the C entry point below them does not.
-    _chdb.query(_FOREVER, "CSV", path=str(Path("data").resolve()))
-    sys.stdout.flush()
-    os._exit(0)  # skips the interpreter's way out: server threads may still hold on to what it would free
-
-
-if __name__ == "__main__":
-    _serve()

@@ -19,7 +19,7 @@ from kafka.admin import KafkaAdminClient
 from kafka.errors import KafkaError
 from pydantic import SecretStr
 
-from journey import snapshot, topics
+from journey import snapshot, topic_admin, topics
 from journey.clickhouse import connected, prepare
 from journey.data_dir import DataDir, Identity, key_fingerprint
 from journey.drain import Step, drain, settle
@@ -239,7 +239,7 @@ class Stack:
         self._admin = self._clients.enter_context(admin_client(self.settings))
         self._consumer = self._clients.enter_context(consumer_client(self.settings))
         wanted = topics.wanted_topics(self.settings)
-        topics.create_topics(self._admin, wanted)
+        topic_admin.create_topics(self._admin, wanted)
         if self.broker is None:
             refuse_drift(self._admin, wanted)
         elif self.data.snapshot.exists():
@@ -322,7 +322,7 @@ def refuse_drift(admin: KafkaAdminClient, wanted: Sequence[topics.Topic]) -> Non
     Raises:
         JourneyError: naming the topics.
     """
-    wrong = [drift for drift in topics.find_drift(admin, wanted) if drift.what == "partitions"]
+    wrong = [drift for drift in topic_admin.find_drift(admin, wanted) if drift.what == "partitions"]
     if wrong:
         raise JourneyError(
             "\n".join(

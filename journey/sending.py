@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from rich.text import Text
 
-from journey import topics
+from journey import topic_admin, topics
 from journey.data_dir import DataDir
 from journey.errors import JourneyError
 from journey.kafka_clients import admin_client, producer_client
@@ -43,7 +43,7 @@ def produce(settings: Settings, files: Sequence[str], screen: Screen) -> int:
     """Send files; returns the exit code when Kafka has taken everything."""
     settings = with_kafka(settings)
     with admin_client(settings) as admin:
-        topics.require_topics(admin, [topic.name for topic in topics.wanted_topics(settings)])
+        topic_admin.require_topics(admin, [topic.name for topic in topics.wanted_topics(settings)])
     with bytes_bar(screen) as bar, producer_client(settings) as producer:
         sender = LineProducer(producer, codec_of(settings), settings)
         try:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.text import Text
 
+from journey import topic_admin
 from journey import topics as wanted
 from journey.clickhouse import prepare
 from journey.doctor import examine
@@ -18,8 +20,10 @@ from journey.sending import with_kafka
 from journey.settings import Settings
 from journey.wiring import confluent_registry
 from schemas.catalog import SUBJECT_OF_CHANNEL, current
-from schemas.confluent import ConfluentRegistry
 from schemas.errors import IncompatibleSchema, RegistryUnavailable, SchemaError, UnknownSchema
+
+if TYPE_CHECKING:
+    from schemas.confluent import ConfluentRegistry
 
 _HINTS: dict[type[SchemaError], str] = {
     RegistryUnavailable: "check JOURNEY_SCHEMA_REGISTRY, JOURNEY_SCHEMA_REGISTRY_USER and JOURNEY_SCHEMA_REGISTRY_PASSWORD",
@@ -36,15 +40,15 @@ def topics(settings: Settings, out: Console, *, create: bool) -> int:
     settings = with_kafka(settings)
     all_topics = wanted.wanted_topics(settings)
     with admin_client(settings) as admin:
-        created = wanted.create_topics(admin, all_topics) if create else []
-        drift = wanted.find_drift(admin, all_topics)
+        created = topic_admin.create_topics(admin, all_topics) if create else []
+        drift = topic_admin.find_drift(admin, all_topics)
     _tell_topics(all_topics, created, drift, out)
     schemas_there = not settings.schema_registry or _schemas(settings, out, register=create)
     return 0 if schemas_there and not drift else 1
 
 
 def _tell_topics(
-    all_topics: Iterable[wanted.Topic], created: Collection[str], drift: Iterable[wanted.Drift], out: Console
+    all_topics: Iterable[wanted.Topic], created: Collection[str], drift: Iterable[topic_admin.Drift], out: Console
 ) -> None:
     wrong = {one.topic for one in drift}
     for topic in all_topics:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from agents.config import Security, WorkerConfig
 from journey.errors import SettingsError
 from journey.settings import Settings
 from journey.topics import DEAD_LETTERS, FACTS, topic_name
 from schemas.codec import EventCodec
-from schemas.confluent import ConfluentRegistry
 from schemas.registry import FileRegistry, Registry
 from sinks.config import ClickHouseConfig, SinkConfig
+
+if TYPE_CHECKING:
+    from schemas.confluent import ConfluentRegistry
 
 _COMMIT_SECONDS = 0.3
 """Who drains waits for commits, and they are cheap."""
@@ -24,6 +27,8 @@ def registry_of(settings: Settings) -> Registry:
 
 def confluent_registry(settings: Settings) -> ConfluentRegistry:
     """The client of the schema registry; only where one is set."""
+    from schemas.confluent import ConfluentRegistry  # an HTTP client, which most do without
+
     return ConfluentRegistry(
         settings.schema_registry,
         username=settings.schema_registry_user or None,

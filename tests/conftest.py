@@ -10,6 +10,29 @@ from tests.broker import Broker, Tansu
 from tests.clickhouse import clickhouse, clickhouse_server  # noqa: F401  fixtures, found by name
 from tests.faults.kafka import ApacheKafka, KafkaUnavailableError
 
+ORDER = (
+    "tests/e2e/test_people.py",  # waits for a minute at a time
+    "tests/unit/",
+    "tests/e2e/test_exact.py",
+    "tests/e2e/test_docs.py",
+    "tests/e2e/test_runs.py",
+    "tests/e2e/",
+    "tests/property/",
+    "tests/integration/",
+)
+"""In which order tests start. Fast ones first, but for one that does others no harm; then what takes longest, so that all processes
+end at about the same time."""
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put them in that order. xdist hands them out as they come; those of one `xdist_group` go to one process, as what they share is dear."""
+
+    def place(item: pytest.Item) -> int:
+        return next((place for place, name in enumerate(ORDER) if item.nodeid.startswith(name)), len(ORDER))
+
+    items.sort(key=place)
+
 
 @pytest.fixture(scope="session")
 def tansu(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tansu]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from journey import topics
+from journey import topic_admin, topics
 from journey.kafka_clients import admin_client
 from journey.settings import Settings
 from tests.broker import unique
@@ -30,8 +30,8 @@ def test_topics_can_be_used_when_they_are_made(apache_kafka: ApacheKafka) -> Non
         settings = Settings(kafka=apache_kafka.bootstrap, topic_prefix=unique("made") + ".", partitions=8)
         wanted = topics.wanted_topics(settings)
         with admin_client(settings) as admin:
-            assert len(topics.create_topics(admin, wanted)) == len(wanted)
-            assert topics.find_drift(admin, wanted) == []
+            assert len(topic_admin.create_topics(admin, wanted)) == len(wanted)
+            assert topic_admin.find_drift(admin, wanted) == []
 
 
 def test_a_run_on_a_fresh_broker(apache_kafka: ApacheKafka, tmp_path: Path) -> None:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import gzip
 import json
 import uuid
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
+from journey.local_clickhouse import EmbeddedClickHouse
 from tests.e2e.harness import event, journey, rows
 
+pytestmark = pytest.mark.xdist_group("runs")
 CANARY = "canary-e7b1f3c95d20-secret"
 TRANSITIONS = "SELECT visit, step, kind, from_stage, to_stage, amount, currency FROM stage_transitions FINAL ORDER BY prospect_id, visit, step"
 
@@ -35,7 +38,7 @@ JANE = {"email": " Jane@Example.com"}
 
 
 @pytest.fixture(scope="module")
-def ran(tmp_path_factory: pytest.TempPathFactory) -> Ran:
+def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ran]:
     """A prospect that comes as far as interest in the first run, and is won in the second; one that expires; bad lines."""
     cwd = tmp_path_factory.mktemp("runs")
     view = event("1", "web", "page_view", at(20), campaign="spring", **JANE)
@@ -62,7 +65,9 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Ran:
     told = journey("run", "first.ndjson.gz", "--data-dir", "data", cwd=cwd, env=env)
     between = rows(TRANSITIONS, cwd, "data")
     again = journey("run", "-", "--data-dir", "data", cwd=cwd, env=env, stdin="\n".join(second))
-    return Ran(cwd, told, between, again)
+    # Commands that read find this server; else each of them would start one.
+    with EmbeddedClickHouse(cwd / "data" / "clickhouse"):
+        yield Ran(cwd, told, between, again)
 
 
 def test_a_run_accounts_for_every_line(ran: Ran) -> None:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from clickhouse_driver import Client
 
 from journey.local_clickhouse import EmbeddedClickHouse
 from tests.broker import Tansu, unique
@@ -17,26 +18,21 @@ CANARY = "canary-40b1c2f9-secret"
 WEEK_AGO = (datetime.now(UTC) - timedelta(days=7)).isoformat()
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedClickHouse]:
-    """A ClickHouse that no data directory knows of."""
-    with EmbeddedClickHouse(tmp_path_factory.mktemp("clickhouse")) as running:
-        yield running
-
-
 @pytest.fixture
-def env(server: EmbeddedClickHouse, tansu: Tansu) -> dict[str, str]:
-    """A database, topics and groups of our own on them."""
+def env(clickhouse_server: EmbeddedClickHouse, tansu: Tansu) -> Iterator[dict[str, str]]:
+    """Servers that no data directory knows of: a database, topics and groups of our own on them."""
     own = unique("own").replace("-", "_")
-    return {
+    yield {
         "JOURNEY_KAFKA": tansu.bootstrap,
-        "JOURNEY_CLICKHOUSE": f"clickhouse://default:@{server.host}:{server.native_port}/{own}",
-        "JOURNEY_CLICKHOUSE_HTTP_PORT": str(server.http_port),
+        "JOURNEY_CLICKHOUSE": f"clickhouse://default:@{clickhouse_server.host}:{clickhouse_server.native_port}/{own}",
+        "JOURNEY_CLICKHOUSE_HTTP_PORT": str(clickhouse_server.http_port),
         "JOURNEY_ID_KEY": CANARY,
         "JOURNEY_APP_ID": own,
         "JOURNEY_TOPIC_PREFIX": f"{own}.",
         "JOURNEY_IDEMPOTENT": "false",
     }
+    with Client(clickhouse_server.host, port=clickhouse_server.native_port) as client:
+        client.execute(f"DROP DATABASE IF EXISTS {own}")
 
 
 def test_setting_up_by_hand(env: dict[str, str], tmp_path: Path) -> None:

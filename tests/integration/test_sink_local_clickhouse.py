@@ -108,6 +108,14 @@ def test_secrets_are_not_handed_down(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert b"JOURNEY_" not in environment
 
 
+def test_it_keeps_no_log_of_its_own(tmp_path: Path) -> None:
+    """Logs of queries would hold the names that people asked for, also of those who are to be forgotten."""
+    with EmbeddedClickHouse(tmp_path) as server:
+        ask(server, "SYSTEM FLUSH LOGS")
+        kept = "SELECT count() FROM system.tables WHERE database = 'system' AND engine LIKE '%MergeTree'"
+        assert ask(server, kept) == 0
+
+
 def test_a_directory_that_can_not_be_made_is_named(tmp_path: Path) -> None:
     """The error names it and what to do."""
     (tmp_path / "file").write_text("")

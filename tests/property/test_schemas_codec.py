@@ -10,7 +10,6 @@ from io import BytesIO
 from typing import Any
 
 import fastavro
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -189,30 +188,27 @@ _DECODERS: list[tuple[str, Callable[[bytes], Any]]] = [
 ]
 
 
-@pytest.mark.parametrize(("subject", "decode"), _DECODERS)
-@tries(250)
+@tries(400)
 @given(_garbage)
-def test_garbage_in_our_own_topics(subject: str, decode: Callable[[bytes], Any], data: bytes) -> None:
-    """Any bytes are one of our messages or Undecodable; nothing else comes out."""
+def test_garbage_in_our_own_topics(data: bytes) -> None:
+    """Any bytes are one of our messages or Undecodable, whoever reads them; nothing else comes out."""
+    for subject, decode in _DECODERS:
+        if _accepts(decode, data):
+            assert messages.message_kind(data) == subject
+    if _accepts(messages.decode_message, data):
+        kind = messages.message_kind(data)
+        if kind in STATEMENTS:  # its bytes mean only that statement
+            message = messages.decode_message(data)
+            assert type(message) is STATEMENTS[kind]
+            assert messages.decode_message(messages.encode_statement(message)) == message
+
+
+def _accepts(decode: Callable[[bytes], Any], data: bytes) -> bool:
     try:
         decode(data)
     except Undecodable:
-        return
-    assert messages.message_kind(data) == subject
-
-
-@tries(250)
-@given(_garbage)
-def test_garbage_among_touches(data: bytes) -> None:
-    """Any bytes are a touch, a tick, a statement or Undecodable; a statement's mean only that statement."""
-    try:
-        message = messages.decode_message(data)
-    except Undecodable:
-        return
-    kind = messages.message_kind(data)
-    if kind in STATEMENTS:
-        assert type(message) is STATEMENTS[kind]
-        assert messages.decode_message(messages.encode_statement(message)) == message
+        return False
+    return True
 
 
 @tries(200)

@@ -16,7 +16,7 @@ from rich.console import Console
 from agents.config import WorkerConfig
 from agents.fencing import FENCE_KEY, epoch_headers
 from agents.records import without_position
-from journey import sending, snapshot, topics, upkeep
+from journey import sending, snapshot, topic_admin, topics, upkeep
 from journey.errors import JourneyError, StateError
 from journey.kafka_clients import admin_client, consumer_client, producer_client
 from journey.offsets import lag, true_ends
@@ -46,7 +46,7 @@ def settings(tansu: Tansu) -> Settings:
 def with_topics(settings: Settings) -> Settings:
     """The same, with all topics made."""
     with admin_client(settings) as admin:
-        topics.create_topics(admin, topics.wanted_topics(settings))
+        topic_admin.create_topics(admin, topics.wanted_topics(settings))
     return settings
 
 
@@ -54,10 +54,10 @@ def test_topics_are_made_once_as_wanted(settings: Settings) -> None:
     """The first time all are made, the second none, and nothing differs."""
     wanted = topics.wanted_topics(settings)
     with admin_client(settings) as admin:
-        assert {one.found for one in topics.find_drift(admin, wanted)} == {"0"}
-        assert topics.create_topics(admin, wanted) == [topic.name for topic in wanted]
-        assert topics.create_topics(admin, wanted) == []
-        assert topics.find_drift(admin, wanted) == []
+        assert {one.found for one in topic_admin.find_drift(admin, wanted)} == {"0"}
+        assert topic_admin.create_topics(admin, wanted) == [topic.name for topic in wanted]
+        assert topic_admin.create_topics(admin, wanted) == []
+        assert topic_admin.find_drift(admin, wanted) == []
 
 
 def test_topics_registers_the_schemas(settings: Settings) -> None:
@@ -106,7 +106,7 @@ def test_drift_is_told_with_its_remedy(with_topics: Settings) -> None:
     """Another partition count or config is found, topic by topic."""
     other = with_topics.model_copy(update={"partitions": 4, "dead_letter_retention": "1d"})
     with admin_client(with_topics) as admin:
-        drift = topics.find_drift(admin, topics.wanted_topics(other))
+        drift = topic_admin.find_drift(admin, topics.wanted_topics(other))
     counts = [one for one in drift if one.what == "partitions"]
     assert len(counts) == len(topics.wanted_topics(other))
     assert "JOURNEY_PARTITIONS=3" in counts[0].remedy
