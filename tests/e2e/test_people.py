@@ -12,7 +12,6 @@ from tests.e2e.harness import journey
 from tests.e2e.people import ADA, BOB, CANARY, EMAIL, REFUSED, USER, Contents, contents, files_with, write
 
 IN = ("--data-dir", "data")
-pytestmark = pytest.mark.xdist_group("people")
 
 
 class Place(NamedTuple):

@@ -15,7 +15,6 @@ import pytest
 from journey.local_clickhouse import EmbeddedClickHouse
 from tests.e2e.harness import event, journey, rows
 
-pytestmark = pytest.mark.xdist_group("runs")
 CANARY = "canary-e7b1f3c95d20-secret"
 TRANSITIONS = "SELECT visit, step, kind, from_stage, to_stage, amount, currency FROM stage_transitions FINAL ORDER BY prospect_id, visit, step"
 

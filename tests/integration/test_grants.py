@@ -45,8 +45,6 @@ _LOCAL_USERS = """<clickhouse>
   <users><default><password/><networks><ip>127.0.0.1</ip></networks><profile>default</profile><quota>default</quota></default></users>
 </clickhouse>"""
 
-pytestmark = pytest.mark.xdist_group("grants")
-
 
 class _GuardedClickHouse(EmbeddedClickHouse):
     """The embedded server with the users and the server settings of docker-compose.yml."""

@@ -21,7 +21,6 @@ from tests.oracle import Settings, Truth, strongest_identifier, truth_of
 ROOT = Path(__file__).resolve().parents[2]
 ARCHIVE = ROOT / "examples" / "leads.ndjson.gz"
 DAY = 86_400_000_000
-pytestmark = pytest.mark.xdist_group("sample")
 
 
 @pytest.fixture(scope="module")
