@@ -45,6 +45,7 @@ PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "ex
 VARIABLES = {PREFIX + name.upper() for name in Settings.model_fields} | {
     CONFIG_VARIABLE,
     "JOURNEY_TEST_EFFORT",
+    "JOURNEY_TEST_FIRST",
     "JOURNEY_SOAK_SEEDS",
 }
 QUICKSTART = "docs/quickstart.md"

@@ -160,8 +160,14 @@ def twin(rng: random.Random, event: Event, people: list[Person]) -> Event:
     return {**same, **known}
 
 
-def random_population(rng: random.Random, max_events: int = 60) -> PopulationCase:
-    """Draw a population; `max_events` is 3 or more, copies and a crowd not counted."""
+def random_population(rng: random.Random, max_events: int = 60, usual_crowds: float = 0.1) -> PopulationCase:
+    """Draw a population.
+
+    Args:
+        rng: what to draw from.
+        max_events: 3 or more; copies and a crowd not counted.
+        usual_crowds: how many of those with the usual bounds have a crowd, if they are not tiny. It makes a large case.
+    """
     funnels = [random_funnel(rng, name) for name in ("f", "g")[: rng.choice((1, 1, 2))]]
     lengths = sorted(lengths_in(funnels))
     clauses = [clause for funnel in funnels for clause in clauses_in(funnel)]
@@ -169,8 +175,7 @@ def random_population(rng: random.Random, max_events: int = 60) -> PopulationCas
     people = random_people(rng, rng.randint(1, 6))
     count = rng.randint(2, rng.choice((6, max(3, max_events // 3), max_events)))
     whose = [random_identifiers(rng, people) for _ in range(count)]
-    # With the real limits a crowd makes a large case, so only few have one.
-    if rng.random() < (0.6 if most_ever < 50 else 0.1 if max_events >= 20 else 0):
+    if rng.random() < (0.6 if most_ever < 50 else usual_crowds if max_events >= 20 else 0):
         border = rng.choice((most_stronger, most_stronger, most_ever))
         whose += crowd(rng, max(1, border + rng.choice((0, 1, 1, 2))), people)
         rng.shuffle(whose)

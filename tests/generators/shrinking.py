@@ -7,6 +7,8 @@ from typing import Any, TypeVar
 
 AnyCase = TypeVar("AnyCase", bound=Any)
 """A NamedTuple with lists of `events` and `funnels`, and perhaps `declarations`."""
+OPTIONAL = ("timezone", "rest", "wake", "activity", "lost", "back")
+"""Keys that a funnel can do without."""
 
 
 def smallest(case: AnyCase, fails: Callable[[AnyCase], bool]) -> AnyCase:
@@ -23,7 +25,29 @@ def smallest(case: AnyCase, fails: Callable[[AnyCase], bool]) -> AnyCase:
             )
             if len(shorter) < len(getattr(case, part)):
                 case, shrinking = case._replace(**{part: shorter}), True
+    return _with_plainer_funnels(case, fails)
+
+
+def _with_plainer_funnels(case: AnyCase, fails: Callable[[AnyCase], bool]) -> AnyCase:
+    """Leave out of funnels what they need not have, and all clauses of a stage but one."""
+    for at in range(len(case.funnels)):
+        for key in OPTIONAL:
+            plainer = {name: value for name, value in case.funnels[at].items() if name != key}
+            case = _if_it_fails(case, at, plainer, fails)
+        for number, stage in enumerate(case.funnels[at]["stage"]):
+            for clause in stage["enter"]:
+                stages = list(case.funnels[at]["stage"])
+                stages[number] = {**stage, "enter": [clause]}
+                case = _if_it_fails(case, at, {**case.funnels[at], "stage": stages}, fails)
     return case
+
+
+def _if_it_fails(case: AnyCase, at: int, funnel: dict[str, Any], fails: Callable[[AnyCase], bool]) -> AnyCase:
+    """Put a funnel in the place of another if the case still fails."""
+    if funnel == case.funnels[at]:
+        return case
+    smaller = case._replace(funnels=[*case.funnels[:at], funnel, *case.funnels[at + 1 :]])
+    return smaller if fails(smaller) else case
 
 
 def _shortest(whole: Sequence[Any], least: int, fails: Callable[[list[Any]], bool]) -> list[Any]:

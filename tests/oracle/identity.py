@@ -88,6 +88,7 @@ def place(event: Event, phone_region: str | None) -> Place:
     return (event["occurred_at"], event["source"], event["event_id"], strongest)
 
 
+@lru_cache(maxsize=100_000)  # a population has few identifiers, and each is asked for with every event
 def prospect_id_of(canonical: str, id_key: bytes) -> uuid.UUID:
     """Give the prospect's id: a keyed hash, so that the identifier can't be guessed from it."""
     digest = hmac.new(id_key, canonical.encode("utf-8"), hashlib.sha256).digest()

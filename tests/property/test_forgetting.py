@@ -25,7 +25,7 @@ def difference(case: PopulationCase, seed: int, *, crashes: int, stray: bool) ->
     case = _without_ties(case)
     settings = case.settings(SETTINGS)
     terms = Terms(rules_of(case.funnels), OPENER, bounds=Bounds(case.most_stronger, case.most_ever))
-    simulator = Simulator(terms, rng, crashes=crashes, partitions=rng.choice((1, 2, 4)), stray=stray)
+    simulator = Simulator(terms, rng, crashes=crashes, partitions=rng.randint(1, 8), stray=stray)
     _arrive(simulator, rng, case)
     if rng.random() < 0.5:
         simulator.tick_until(case.now)

@@ -9,7 +9,7 @@ import pytest
 from funnel.reception import Reception
 from tests.faults.worker import taking_stale
 from tests.generators import random_population
-from tests.property.test_stitching import difference
+from tests.property.populated import difference
 
 TRIES = 300
 

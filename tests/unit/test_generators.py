@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections import Counter, defaultdict
-from typing import Any
 
 import pytest
 
@@ -17,77 +16,17 @@ from tests.generators import (
     strangers,
 )
 from tests.generators.populations import LONGEST
+from tests.generators.traits import traits_of
 from tests.oracle import Settings, identifiers_of, truth_of
 from tests.oracle.acceptance import accept
 from tests.oracle.bounded import too_late
-from tests.oracle.clauses import is_relevant
 from tests.oracle.declarations import refusal
-from tests.oracle.identity import kind_of
 from tests.oracle.stitching import stitch
 
 SETTINGS = Settings(id_key=b"k", phone_region="US")
 CASES = 300
 DAY = 86_400_000_000
 LATENESS = 90 * DAY
-
-
-def troubles_in(case: PopulationCase) -> set[str]:
-    """Name what is going on in a population."""
-    settings = case.settings(SETTINGS)
-    distinct = [case.events[index] for index in accept(case.events, settings).distinct]
-    stitched = stitch(distinct, case.declarations, settings)
-    plain = stitch(distinct, [], settings)
-    found = {f"shared {kind_of(one)}" for one in stitched.shared}
-    found |= {"declared"} if plain.owner != stitched.owner else set()
-    found |= {"circle"} if stitched.circles else set()
-    found |= (
-        {"shared for good"}
-        if stitched.shared.keys()
-        - stitch(distinct, case.declarations, settings._replace(most_ever=10**9)).shared.keys()
-        else set()
-    )
-    for identifier, steps in stitched.steps.items():
-        kinds = [kind_of(identifier), *(kind_of(step.to) for step in steps)]
-        if kinds[0] == "anonymous_id":
-            found |= {"device of several"} if len(steps) > 1 else {"device of one"}
-        elif kinds[0] == "phone" and kinds[1] == "email":
-            further = stitched.steps.get(steps[0].to, [])
-            if further:
-                found.add("phone to email to user_id")
-                if further[0].to in stitched.steps:
-                    found.add("and to its alias")
-        elif kinds[0] == "user_id" and steps[0].to in stitched.steps:
-            found.add("chain of aliases")
-    for event, owner in zip(distinct, stitched.owner, strict=True):
-        start = identifiers_of(event, "US")[0]
-        relevant = any(is_relevant(funnel, event) for funnel in case.funnels)
-        if owner is None:
-            found.add("shared event" if relevant else "ignored though shared")
-            if start not in stitched.shared:
-                found.add("shared on the way")
-        elif not relevant:
-            found.add("ignored")
-    return found | ties_in(distinct) | copies_in(case.events)
-
-
-def ties_in(distinct: list[dict[str, Any]]) -> set[str]:
-    """Name the ways in which only the strongest identifier tells an order."""
-    starts: dict[Any, list[str]] = defaultdict(list)
-    for event in distinct:
-        kind = kind_of(identifiers_of(event, "US")[0])
-        starts[event["occurred_at"], event["source"], event["event_id"]].append(kind)
-    tied = [kinds for kinds in starts.values() if len(kinds) > 1]
-    return {"tie of a kind" if len(set(kinds)) == 1 else "tie of kinds" for kinds in tied}
-
-
-def copies_in(events: list[dict[str, Any]]) -> set[str]:
-    """Name what copies there are."""
-    known: dict[Any, list[list[str]]] = defaultdict(list)
-    for event in events:
-        identifiers = identifiers_of(event, "US")
-        known[event["source"], event["event_id"], identifiers[0]].append(identifiers[1:])
-    copies = [weaker for weaker in known.values() if len(weaker) > 1]
-    return {"copy" if all(one == weaker[0] for one in weaker) else "copy of others" for weaker in copies}
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +37,7 @@ def cases() -> list[PopulationCase]:
 
 def test_populations_have_every_trouble(cases: list[PopulationCase]) -> None:
     """Each in one of fifty at least, so that a few hundred examples meet it."""
-    found = Counter(trouble for case in cases for trouble in troubles_in(case))
+    found = Counter(trouble for case in cases for trouble in traits_of(case))
     everything = {
         *(
             "shared anonymous_id",
@@ -109,7 +48,9 @@ def test_populations_have_every_trouble(cases: list[PopulationCase]) -> None:
             "shared on the way",
         ),
         *("ignored", "ignored though shared", "declared", "circle", "chain of aliases"),
-        *("device of one", "device of several", "phone to email to user_id", "and to its alias"),
+        *("device of one", "device of several", "late sign-in", "user_id conflict", "phone of several"),
+        *("phone to email to user_id", "phone to email to user_id and to its alias"),
+        *("user_id to its alias", "anonymous_id to user_id to its alias"),
         *("tie of a kind", "tie of kinds", "copy", "copy of others"),
     }
     assert everything <= {trouble for trouble, count in found.items() if count >= CASES / 50}, found
@@ -147,6 +88,21 @@ def test_smallest_finds_what_matters() -> None:
 
     found = smallest(case, fails)
     assert (found.events, found.declarations, len(found.funnels)) == ([first, second], [said], 1)
+
+
+def test_smallest_leaves_out_what_funnels_can_do_without() -> None:
+    """All that is optional, and all but one clause of each stage."""
+    case = next(
+        case
+        for case in (random_population(random.Random(seed)) for seed in range(100))
+        if len(case.funnels[0]["stage"][0]["enter"]) > 1 and {"lost", "back", "wake"} <= case.funnels[0].keys()
+    )
+    wanted = case.funnels[0]["stage"][0]["enter"][1]
+    found = smallest(case, lambda smaller: wanted in smaller.funnels[0]["stage"][0]["enter"])
+    (funnel,) = found.funnels
+    assert funnel.keys() <= {"name", "version", "window", "stage"}
+    assert funnel["stage"][0]["enter"] == [wanted]
+    assert all(len(stage["enter"]) == 1 for stage in funnel["stage"])
 
 
 def test_strangers_are_never_joined() -> None:

@@ -1,0 +1,27 @@
+"""Each population equals the oracle in 200 orders: shared devices, late sign-ins, conflicts, switchboards, climbs of every length.
+
+`test_stitching` has many populations and few orders; this has few populations, each drawn for a trait, and many orders.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.generators.traits import TRAITS, population_with
+from tests.property.effort import EFFORT, FIRST
+from tests.property.populated import ORDERS, Population, check, difference
+
+DRAWN = [(trait, number) for number in range(FIRST, FIRST + max(1, int(EFFORT))) for trait in TRAITS]
+
+
+@pytest.mark.parametrize(
+    ("trait", "number"), DRAWN, ids=(f"{trait.replace(' ', '-')}-{number}" for trait, number in DRAWN)
+)
+def test_a_population_equals_the_oracle_in_200_orders(trait: str, number: int) -> None:
+    """With 30% duplicates, any number of partitions, and ticks; every other one with crashes, moves and strays, too."""
+    population = Population(population_with(trait, number))
+    crashing = (TRAITS.index(trait) + number) % 2 == 1
+    crashes = 8 if crashing else 0
+    for seed in range(ORDERS):
+        if population.difference(seed, crashes=crashes, stray=crashing):
+            check(difference, population.case, seed, crashes=crashes, stray=crashing)
