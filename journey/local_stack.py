@@ -224,7 +224,7 @@ class Stack:
             running = [worker for worker in self._workers if worker.pid is not None]
             for worker in running:  # together, so that none takes over what another one leaves
                 worker.ask_to_stop()
-            in_order = [worker.stop() and worker.exit_code == 0 for worker in running]
+            in_order = [worker.wait() and worker.exit_code == 0 for worker in running]
             if running and all(in_order):
                 return
             self._workers[0].start()

@@ -82,6 +82,10 @@ class Child:
     def stop(self, seconds: float = _STOP_SECONDS) -> bool:
         """End it: SIGTERM, then after `seconds` SIGKILL. Returns whether it ended by itself."""
         self.ask_to_stop()
+        return self.wait(seconds)
+
+    def wait(self, seconds: float = _STOP_SECONDS) -> bool:
+        """Let it end, after `seconds` by SIGKILL. Returns whether it ended by itself. It is told nothing: a second SIGTERM could kill it."""
         try:
             if self._process is not None:
                 self._process.wait(seconds)
@@ -167,5 +171,5 @@ class Supervisor:
         children, self._children = self._children, []
         for child in children:
             child.ask_to_stop()
-        ended = [child.stop() for child in children]
+        ended = [child.wait() for child in children]
         return all(ended)
