@@ -62,8 +62,8 @@ def unique(name: str) -> str:
     return f"{name}-{os.getpid()}-{next(_names)}"
 
 
-def wait_until(condition: Callable[[], T], *, seconds: float, what: str) -> T:
-    """The first true value of `condition`, asked again and again for at most `seconds`.
+def wait_until(condition: Callable[[], T], *, seconds: float, what: str, every: float = _POLL_SECONDS) -> T:
+    """The first true value of `condition`, asked again after each `every` seconds for at most `seconds`.
 
     Raises:
         TimeoutError: it did not come true in time; the message names `what`.
@@ -74,7 +74,7 @@ def wait_until(condition: Callable[[], T], *, seconds: float, what: str) -> T:
             return value
         if time.monotonic() >= deadline:
             raise TimeoutError(f"not within {seconds:g} s: {what}")
-        time.sleep(_POLL_SECONDS)
+        time.sleep(every)
 
 
 def _listens(port: int) -> bool:

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
+from urllib.request import urlopen
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from prometheus_client import start_http_server
@@ -171,11 +172,10 @@ class Worker:
 
     def metrics(self) -> dict[str, float]:
         """Its counters: by name, or by name{label value}; empty before it serves any."""
-        import httpx
-
         try:
-            text = httpx.get(f"http://127.0.0.1:{self._port}/metrics", timeout=5).text
-        except httpx.TransportError:
+            with urlopen(f"http://127.0.0.1:{self._port}/metrics", timeout=5) as answer:
+                text = answer.read().decode()
+        except OSError:
             return {}
         found: dict[str, float] = {}
         for family in text_string_to_metric_families(text):

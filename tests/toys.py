@@ -254,7 +254,10 @@ class Toys(AbstractContextManager["Toys"]):
             return outcome if outcome.told == wanted else None
 
         found = wait_until(
-            done, seconds=seconds, what=f"{sum(wanted.values()):,} events of {len(wanted):,} keys are told"
+            done,
+            seconds=seconds,
+            what=f"{sum(wanted.values()):,} events of {len(wanted):,} keys are told",
+            every=0.5,  # each look reads both topics from their beginnings, while the worker should have the processor
         )
         assert found is not None
         return found
