@@ -46,7 +46,7 @@ def _if_it_fails(case: AnyCase, at: int, funnel: dict[str, Any], fails: Callable
     """Put a funnel in the place of another if the case still fails."""
     if funnel == case.funnels[at]:
         return case
-    smaller = case._replace(funnels=[*case.funnels[:at], funnel, *case.funnels[at + 1 :]])
+    smaller: AnyCase = case._replace(funnels=[*case.funnels[:at], funnel, *case.funnels[at + 1 :]])
     return smaller if fails(smaller) else case
 
 

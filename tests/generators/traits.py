@@ -23,7 +23,8 @@ CLIMBS = tuple(TO.join(kinds) for length in (1, 2, 3, 4) for kinds in combinatio
 BY_MORE_THAN_50 = "phone shared by more than 50"
 """A switchboard with the bounds as they really are; else a few are many."""
 TRAITS = (
-    *CLIMBS,
+    CLIMBS[0],  # of those of one identifier the device only: nearly every population has the others anyway
+    *CLIMBS[4:],
     *("user_id to its alias", "email to user_id to its alias", "chain of aliases", "circle", "declared"),
     *("device of several", "late sign-in", "user_id conflict", "phone of several"),
     *("shared anonymous_id", "shared phone", "shared email", "shared on the way", "shared for good"),
@@ -140,7 +141,7 @@ def _copies_in(events: list[Event]) -> set[str]:
     return {"copy" if all(one == weaker[0] for one in weaker) else "copy of others" for weaker in copies}
 
 
-def population_with(trait: str, number: int, most: int = 24) -> PopulationCase:
+def population_with(trait: str, number: int, most: int = 20) -> PopulationCase:
     """Draw until a population has a trait; always the same one for the same arguments.
 
     Args:

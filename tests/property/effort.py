@@ -13,8 +13,6 @@ EFFORT = float(os.environ.get("JOURNEY_TEST_EFFORT", "1"))
 """Multiplies the number of examples."""
 FIRST = int(os.environ.get("JOURNEY_TEST_FIRST", "0"))
 """Number of the first population of each trait: another one each night has others."""
-
-
 TIMEOUT = 300 * max(1, EFFORT)
 """Seconds that a test may take, as in pyproject.toml."""
 

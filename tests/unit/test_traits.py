@@ -24,9 +24,9 @@ def traits(*events: dict[str, Any], declarations: tuple[Declaration, ...] = (), 
 
 
 def test_every_climb_has_a_name() -> None:
-    """Fifteen ways from kind to kind, each to be met in many orders."""
+    """Fifteen ways from kind to kind, each to be met in many orders but those that are in every population anyway."""
     assert len(set(CLIMBS)) == 15
-    assert set(CLIMBS) <= set(TRAITS)
+    assert set(CLIMBS) - set(TRAITS) == {"phone", "email", "user_id"}
     assert traits(event(1, anonymous_id="d")) == {"anonymous_id"}
     longest = traits(
         event(1, anonymous_id="d"),
@@ -77,6 +77,6 @@ def test_populations_are_drawn_for_each_trait() -> None:
     for trait in TRAITS:
         case = population_with(trait, 0)
         assert trait in traits_of(case)
-        assert len(case.events) <= 24 + case.most_stronger
+        assert len(case.events) <= 20 + case.most_stronger
     assert population_with("late sign-in", 1) == population_with("late sign-in", 1)
     assert population_with("late sign-in", 1) != population_with("late sign-in", 2)
