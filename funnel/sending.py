@@ -210,7 +210,7 @@ def _tell_aliases(reception: Reception, sends: list[Send], retracted: list[Retra
     for one, (to, since) in new.stands_for.items():
         if old.stands_for.get(one) != (to, since):
             sends.append(Send(one, Alias(reception.revision, to, since)))
-    for one in old.stands_for.keys() - new.stands_for.keys():
+    for one in sorted(old.stands_for.keys() - new.stands_for.keys()):
         sends.append(Send(one, Alias(reception.revision, b"", 0)))
         retracted.append(("alias-of", one))
     return new.invalid - old.invalid
