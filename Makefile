@@ -25,7 +25,7 @@ demo: $(STAMP) ## the shipped sample through the whole pipeline
 	$(BIN)/journey demo
 
 test: $(STAMP) ## everything that needs neither Java nor Docker
-	$(BIN)/python -m pytest -n 3 --dist loadscope --no-loadscope-reorder -m "not kafka and not slow" tests/unit tests/property tests/integration tests/e2e
+	$(BIN)/python -m pytest -n 4 --dist loadscope --no-loadscope-reorder -m "not kafka and not slow" tests/unit tests/property tests/integration tests/e2e
 
 test-kafka: $(STAMP) ## faults and the same again on Apache Kafka (needs Java 17 and Maven)
 	$(BIN)/python -m pytest -m "(kafka or slow) and not matrix" tests
