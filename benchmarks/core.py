@@ -12,6 +12,7 @@ from itertools import count, groupby
 from pathlib import Path
 
 from agents.acceptance import touch_of
+from agents.config import WorkerConfig
 from agents.partitioning import partition_of
 from benchmarks.contest import PARTITIONS
 from benchmarks.events import Keyed
@@ -19,7 +20,7 @@ from benchmarks.job import STRANGER, Job, by_prospect
 from funnel.prospect import Arrival, State
 from schemas.messages import encode_touch
 
-RUN = 2_000
+RUN = WorkerConfig.run_records
 
 
 def cost_of_core(events: Sequence[Keyed]) -> dict[str, float]:
