@@ -35,12 +35,12 @@ LEAD = 5 * 60 * MICROSECONDS
 """How far an event may lie ahead of its record's own timestamp."""
 LONGEST_REMEMBERED = 2_048
 """Bytes of an event up to which the prospect it speaks of is remembered: what senders make up must not fill the memory."""
+LONGEST_NUMBER_REMEMBERED = 64
+"""Characters of a phone number as written, for the same reason."""
 PROSPECTS_REMEMBERED = 65_536
 NAMES_REMEMBERED = 4_096
 """Events whose identifiers' names are remembered: a new prospect asks for those of its first event several times."""
 _IDENTIFIERS = frozenset(KINDS)
-LONGEST_NUMBER_REMEMBERED = 64
-"""Characters of a phone number as written, for the same reason."""
 NO_TIMESTAMP = -1
 """What Kafka says of a record without one; it can't be compared with."""
 
@@ -226,7 +226,6 @@ def phone_parser(region: str | None) -> ParsePhone:
             return None
         return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
 
-    remembered = lru_cache(maxsize=PROSPECTS_REMEMBERED)(
-        parsed
-    )  # parsing takes longer than most that is done with an event
+    # Parsing takes longer than most that is done with an event.
+    remembered = lru_cache(maxsize=PROSPECTS_REMEMBERED)(parsed)
     return parse

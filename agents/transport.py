@@ -73,7 +73,7 @@ class RunConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  #
     ) -> Mapping[TP, list[Any]]:
         if not self.consumer.flow_active or not active_partitions:
             return {}
-        # Not much more than the queue holds from one call: the rest stays, undecoded, in the fetcher.
+        # No more than the queue holds from one call: the rest stays, undecoded, in the fetcher.
         max_records = self.app.config.run_records * 4
         fetched: Mapping[TP, list[Any]] = await super()._fetch_records(
             consumer, active_partitions, timeout=timeout, max_records=max_records

@@ -20,7 +20,7 @@ from faust.types import TP
 from agents.acceptance import Acceptance, phone_parser
 from agents.backlog import Backlog
 from agents.declarations import Declarations
-from agents.intake import Intake
+from agents.intake import CHANNEL_OF_TOPIC, Intake
 from agents.partitioning import partition_of
 from agents.prospects import Prospects
 from agents.store import PartitionStore
@@ -30,6 +30,7 @@ from funnel.definition import load_funnels
 from funnel.events import Event
 from funnel.rules import RuleSet
 from funnel.state import Terms
+from journey.topics import INPUT_TOPICS
 from schemas.codec import EventCodec
 from schemas.registry import FileRegistry
 from tests.generators.realistic import KINDS, START, event_of
@@ -41,7 +42,6 @@ TURNS = 10
 PARTITIONS = 4
 STEP = 4_000
 ROUNDS = 3
-_INPUTS = {"web-events": "web", "email-events": "email", "sales-call-events": "call"}
 _NOW = 4_102_444_800_000
 """Timestamp of all records (milliseconds): nothing has happened after it."""
 
@@ -110,7 +110,7 @@ class _Worker:
             acceptance,
             declarations,
             backlog,
-            _INPUTS,
+            CHANNEL_OF_TOPIC,
             touches="touches",
             dead_letters="dead-letters",
             partitions=PARTITIONS,
@@ -141,9 +141,8 @@ class _Worker:
     def take(self, events: Sequence[tuple[str, bytes]]) -> None:
         """Take events in, and everything that follows from them."""
         runs: dict[TP, list[ConsumerRecord]] = defaultdict(list)
-        topic_of = {channel: topic for topic, channel in _INPUTS.items()}
         for channel, raw in events:
-            tp = TP(topic_of[channel], 0)
+            tp = TP(INPUT_TOPICS[channel], 0)
             runs[tp].append(self._record(tp, None, raw))
         for tp, run in runs.items():
             self._handle(self._intake, tp, run)

@@ -130,15 +130,12 @@ def facts_of(
     """One message of all that; None where it is nothing. `removed` has the keys of standings, too."""
     if not (transitions or removed or standings or rows or retracted):
         return None
-    gone = tuple(key for key in removed if key[1]), tuple(key[0] for key in removed if not key[1])
-    if not (rows or retracted):
-        return Facts(revision, tuple(transitions), gone[0], tuple(standings), gone[1])
     return Facts(
         revision,
         tuple(transitions),
-        gone[0],
+        tuple(key for key in removed if key[1]),
         tuple(standings),
-        gone[1],
+        tuple(key[0] for key in removed if not key[1]),
         tuple(row for row in rows if isinstance(row, IdentifierRow)),
         tuple(IdentifierRow(whose[0], whose[1:]) for what, whose in retracted if what == "identifier"),
         tuple(row for row in rows if isinstance(row, AliasRow)),

@@ -54,7 +54,7 @@ class Reception:
     __slots__ = (
         *("me", "before", "terms", "revision", "position", "as_of", "history", "identity", "notes", "new", "gone"),
         *("appended", "appended_matches", "reordered", "first_change", "redelivered", "too_late", "duplicate"),
-        *("entered", "left", "rehanded", "sighted", "recount", "asked", "forgotten", "answers", "told", "noted"),
+        *("entered", "left", "rehanded", "sighted", "recount", "asked", "forgotten", "answers", "told"),
     )
 
     def __init__(self, me: bytes, before: State, terms: Terms) -> None:
@@ -66,8 +66,6 @@ class Reception:
         self.identity: Identity = before.identity
         self.notes: dict[bytes, Note | None] = {}
         """Notes that changed; None: it goes."""
-        self.noted: set[int] = set()
-        """First bytes of their keys."""
         self.new: dict[bytes, Kept] = {}
         """Events whose records must be written, by suffix ..."""
         self.gone: dict[bytes, Kept] = {}
@@ -92,6 +90,11 @@ class Reception:
         """Those to be answered that the actor is forgotten."""
         self.told: frozenset[bytes] | None = None
         """All whom a forgotten actor knew and has to tell; None where it has not just been forgotten."""
+
+    @property
+    def noted(self) -> set[int]:
+        """First bytes of the keys of notes that changed."""
+        return {key[0] for key in self.notes}
 
     def take(self, message: Message) -> None:
         """Take one message."""
@@ -352,7 +355,6 @@ class Reception:
             self.identity = identity = dict(identity)
         assert isinstance(identity, dict)
         self.notes[key] = note
-        self.noted.add(key[0])
         if note is None:
             identity.pop(key, None)
         else:
