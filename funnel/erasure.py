@@ -35,6 +35,7 @@ from funnel.messages import (
     Handed,
     Membership,
     Message,
+    Reset,
     Said,
     Send,
     Sighting,
@@ -93,7 +94,7 @@ def turn_away(reception: Reception, message: Message) -> None:
                 known = reception.identity.get(key)
                 if not isinstance(known, Seen) or known.revision < statement.revision:
                     reception.note(key, Seen(statement.revision, *statement.order, b"", statement.stronger))
-        elif isinstance(statement, Membership):
+        elif isinstance(statement, Membership | Reset):
             reception.answers.add(statement.sender)
         elif isinstance(statement, Declaration):
             reception.answers |= {statement.weaker} - {reception.me}

@@ -76,7 +76,7 @@ def everything(me: bytes, state: State, terms: Terms) -> list[Send]:
     events = _routed(state.history.events, way)
     members = set(_members(me, identity)) if way.now else set()
     after = _after(state)
-    targets = {whose for (what, whose), _ in state.head.retracted if what == "reset"} | events.keys()
+    targets = {whose for (what, whose), _ in state.head.retracted if what == "reset"} | events.keys() | _for_a_time(way)
     for to in sorted(targets | ({way.now} if members else set())):
         sends += [_handover(me, to, revision, kept) for kept in events[to].values()]
         if to == way.now:
@@ -155,7 +155,8 @@ def _hand_on(reception: Reception, way: Way, sends: list[Send], retracted: list[
     old_members = set(_members(me, before.identity)) if before.way.now else set()
     new_members = set(_members(me, reception.identity)) if way.now else set()
     after = _after(before)
-    for to in sorted(old.keys() | new.keys() | ({before.way.now, way.now} - {b""})):
+    introduced = _for_a_time(way) - {to for _, to in before.way.turns}
+    for to in sorted(old.keys() | new.keys() | introduced | ({before.way.now, way.now} - {b""})):
         was, now = old.get(to, {}), new.get(to, {})
         members_were = old_members if to == before.way.now else set()
         members_are = new_members if to == way.now else set()
@@ -166,8 +167,9 @@ def _hand_on(reception: Reception, way: Way, sends: list[Send], retracted: list[
         new_here = members_are if leaves else members_are - members_were
         sends += [_membership(me, to, revision, member) for member in sorted(new_here)]
         if leaves:
-            sends.append(Send(to, Reset(me, revision, *after)))
             retracted.append(("reset", to))
+        if leaves or to in introduced:
+            sends.append(Send(to, Reset(me, revision, *after)))
 
 
 def _routed(events: Iterable[Kept], way: Way) -> defaultdict[bytes, dict[bytes, Kept]]:
@@ -193,6 +195,11 @@ def _members(me: bytes, identity: Identity) -> list[_Named]:
 
 def _membership(me: bytes, to: bytes, revision: int, member: _Named) -> Send:
     return Send(to, Membership(me, revision, *member))
+
+
+def _for_a_time(way: Way) -> set[bytes]:
+    """Those to whom a device's way led for a time only: a `Reset` tells them of the device, so that they can tell it if they are forgotten."""
+    return set() if way.shared else {to for _, to in way.turns} - {way.now}
 
 
 def _after(state: State) -> tuple[int, str, str]:

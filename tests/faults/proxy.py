@@ -69,7 +69,7 @@ class Proxy:
         """Close everything and end the thread; a second call does nothing."""
         if not self._thread.is_alive():
             return
-        self._run(self._cut())
+        self._run(self._end())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(_CONTROL_SECONDS)
         self._loop.close()
@@ -123,6 +123,14 @@ class Proxy:
         if server is not None:
             server.close()
         await self._disconnect()
+
+    async def _end(self) -> None:
+        await self._cut()
+        # A connection accepted just before is served by a task that has not begun, so nobody cut it.
+        while left := asyncio.all_tasks() - {asyncio.current_task()}:
+            for task in left:
+                task.cancel()
+            await asyncio.gather(*left, return_exceptions=True)
 
     async def _disconnect(self) -> None:
         tasks = list(self._open)
