@@ -12,7 +12,7 @@ from pathlib import Path
 
 from faust.types import TP
 
-from agents.app import RunApp, run_worker
+from agents.app import run_worker
 from agents.batching import Record
 from agents.config import WorkerConfig
 from agents.driver import Shipment
@@ -65,13 +65,15 @@ class Filled(Measured):
     """Puts the prospects into the state before the first run."""
 
     filled: list[Partition]
-    app: RunApp
 
     def handle(self, tp: TP, records: Sequence[Record]) -> Shipment:
         if self.filled:
-            store, before = self._handler._store, _resident_mib()
+            before, state = _resident_mib(), self._state
             for number, partition in enumerate(self.filled):
-                store.install(number, partition)
+                # Whose records are read anew may not go on writing; these were not read, and the tenure goes on.
+                tenure = state.ownership.of(number)
+                state.records.install(number, partition)
+                state.ownership.begin(number, tenure)
             self.filled = []
             # Deadlines, and whatever else the agent keeps for each of them.
             tell(done=0, installed_mib=_resident_mib() - before)

@@ -21,6 +21,7 @@ from agents.config import WorkerConfig
 from agents.declarations import Declarations
 from agents.driver import Shipment
 from agents.pipeline import _settled
+from agents.store import StateTable
 from benchmarks.events import ID_KEY
 from benchmarks.harness import Meter, Task, task_from_arguments
 from benchmarks.job import Job
@@ -29,8 +30,8 @@ from benchmarks.job import Job
 class Measured:
     """The handler with a meter around it, which sees every run settled: changelog and facts acknowledged."""
 
-    def __init__(self, handler: agent.Prospects, meter: Meter) -> None:
-        self._handler, self._meter = handler, meter
+    def __init__(self, handler: agent.Prospects, meter: Meter, state: StateTable) -> None:
+        self._handler, self._meter, self._state = handler, meter, state
 
     def handle(self, tp: TP, records: Sequence[Record]) -> Shipment:
         self._meter.first()
@@ -68,7 +69,7 @@ def equip(app: RunApp, task: Task, measured: type[Measured] = Measured) -> None:
         dead_letters="none",
         dead_letter_partitions=1,
     )
-    app.add_agent("prospects", [task.events_topic], measured(handler, Meter(task.events)), state=state)
+    app.add_agent("prospects", [task.events_topic], measured(handler, Meter(task.events), state), state=state)
 
 
 def main() -> int:
