@@ -194,7 +194,7 @@ def _let_go_of_everything(reception: Reception) -> None:
 
 def _known(reception: Reception, way: Way) -> set[bytes]:
     """All identifiers that know of this one."""
-    known: set[bytes] = {to for _, to in way.turns}
+    known = way.targets
     for key, note in (*reception.before.identity.items(), *reception.identity.items()):
         if isinstance(note, StandsFor):
             known.add(note.stands_for)

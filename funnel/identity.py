@@ -179,6 +179,11 @@ class Way(NamedTuple):
         """Where the identifier itself belongs; b"" where the way ends."""
         return self.turns[-1][1] if self.turns and not self.shared else b""
 
+    @property
+    def targets(self) -> set[bytes]:
+        """To whom it leads at any time."""
+        return {to for _, to in self.turns}
+
     def at(self, occurred_at: int) -> bytes:
         """Where an event of this time (microseconds) goes; b"" where it stays."""
         turns = self.turns

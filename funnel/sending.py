@@ -155,7 +155,7 @@ def _hand_on(reception: Reception, way: Way, sends: list[Send], retracted: list[
     old_members = set(_members(me, before.identity)) if before.way.now else set()
     new_members = set(_members(me, reception.identity)) if way.now else set()
     after = _after(before)
-    introduced = _for_a_time(way) - {to for _, to in before.way.turns}
+    introduced = _for_a_time(way) - before.way.targets
     for to in sorted(old.keys() | new.keys() | introduced | ({before.way.now, way.now} - {b""})):
         was, now = old.get(to, {}), new.get(to, {})
         members_were = old_members if to == before.way.now else set()
@@ -199,7 +199,7 @@ def _membership(me: bytes, to: bytes, revision: int, member: _Named) -> Send:
 
 def _for_a_time(way: Way) -> set[bytes]:
     """Those to whom a device's way led for a time only: a `Reset` tells them of the device, so that they can tell it if they are forgotten."""
-    return set() if way.shared else {to for _, to in way.turns} - {way.now}
+    return way.targets - {way.now}
 
 
 def _after(state: State) -> tuple[int, str, str]:

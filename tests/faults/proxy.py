@@ -44,7 +44,8 @@ class Proxy:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name=f"proxy-{self.port}", daemon=True)
         self._server: asyncio.Server | None = None
-        self._open: dict[asyncio.Task[None], list[asyncio.StreamWriter]] = {}
+        self._open: set[asyncio.Task[None]] = set()
+        """Tasks that serve a connection each."""
         self._flowing = asyncio.Event()
         self._flowing.set()
         self._bytes_per_second: float | None = None
@@ -69,7 +70,7 @@ class Proxy:
         """Close everything and end the thread; a second call does nothing."""
         if not self._thread.is_alive():
             return
-        self._run(self._end())
+        self._run(self._cut())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(_CONTROL_SECONDS)
         self._loop.close()
@@ -110,7 +111,8 @@ class Proxy:
 
     async def _listen(self) -> None:
         if self._server is None:
-            self._server = await asyncio.start_server(self._serve, self.host, self.port)
+            self._server = await asyncio.start_server(self._serve, self.host, self.port, start_serving=False)
+            await self._server.start_serving()
 
     async def _set_speed(self, bytes_per_second: float) -> None:
         self._bytes_per_second = bytes_per_second
@@ -123,14 +125,6 @@ class Proxy:
         if server is not None:
             server.close()
         await self._disconnect()
-
-    async def _end(self) -> None:
-        await self._cut()
-        # A connection accepted just before is served by a task that has not begun, so nobody cut it.
-        while left := asyncio.all_tasks() - {asyncio.current_task()}:
-            for task in left:
-                task.cancel()
-            await asyncio.gather(*left, return_exceptions=True)
 
     async def _disconnect(self) -> None:
         tasks = list(self._open)
@@ -149,11 +143,15 @@ class Proxy:
         await self._listen()
 
     async def _serve(self, client_reader: asyncio.StreamReader, client_writer: asyncio.StreamWriter) -> None:
+        if self._server is None:  # the server was cut while the connection was on its way
+            _reset_on_close(client_writer)
+            client_writer.transport.abort()
+            return
         task = asyncio.current_task()
         assert task is not None
         self.connections += 1
         writers = [client_writer]
-        self._open[task] = writers
+        self._open.add(task)
         try:
             server_reader, server_writer = await asyncio.open_connection(*self._target)
             writers.append(server_writer)
@@ -165,7 +163,7 @@ class Proxy:
             for writer in writers:
                 _reset_on_close(writer)
         finally:
-            del self._open[task]
+            self._open.remove(task)
             self._spoilt.discard(client_writer)
             for writer in writers:
                 writer.transport.abort()
