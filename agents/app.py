@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import AsyncIterable, Callable, Collection, Iterable
+from collections.abc import AsyncIterable, Callable, Collection, Iterable, Sequence
 from typing import Any
 
 import faust
@@ -109,20 +109,29 @@ class RunApp(faust.App):  # type: ignore[misc]  # Faust is untyped for mypy
         return table
 
     def add_agent(
-        self, name: str, topics: Iterable[str], handler: Handler, *, state: StateTable | None = None
+        self,
+        name: str,
+        topics: Iterable[str],
+        handler: Handler,
+        *,
+        state: StateTable | None = None,
+        fed_by: Sequence[RunDriver] = (),
     ) -> RunDriver:
         """An agent that hands runs of `topics` (names without prefix) to `handler`, one at a time.
 
-        With `state`, the handler's changes go to its changelog; source topics and changelog must have equally many partitions.
+        With `state`, the handler's changes go to its changelog; source topics and changelog must have equally many partitions. Agents that it
+        is `fed_by` go first while it could take longer runs later.
         """
         names = [self.config.topic(topic) for topic in topics]
         self.run_topics.update(names)
         driver = RunDriver(
             self,
             name,
+            names,
             handler,
             changelog=state.changelog_topic_name if state is not None else None,
             ownership=state.ownership if state is not None else None,
+            fed_by=fed_by,
         )
         self.drivers[name] = driver
         if state is not None:

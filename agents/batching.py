@@ -36,9 +36,10 @@ class Run:
         end: the offset after the last record; what is committed once the run is settled.
         epoch: which assignment of partitions it was fetched under; runs of an earlier one must not be handled any more.
         settled: everything that follows from it has been acknowledged by the brokers.
+        parts: the runs it was joined from; none where it is as it was fetched.
     """
 
-    __slots__ = ("end", "epoch", "records", "settled", "tp")
+    __slots__ = ("end", "epoch", "parts", "records", "settled", "tp")
 
     def __init__(self, tp: TP, records: Sequence[Record], epoch: int = 0) -> None:
         self.tp = tp
@@ -46,6 +47,16 @@ class Run:
         self.end = records[-1].offset + 1
         self.epoch = epoch
         self.settled = False
+        self.parts: Sequence[Run] = ()
+
+    @classmethod
+    def joined(cls, parts: Sequence[Run]) -> Run:
+        """Runs that follow one another, of one partition and epoch, as one."""
+        if len(parts) == 1:
+            return parts[0]
+        run = cls(parts[0].tp, [record for part in parts for record in part.records], parts[0].epoch)
+        run.parts = parts
+        return run
 
     def __repr__(self) -> str:
         return f"<Run {self.tp.topic}-{self.tp.partition} {self.records[0].offset}..{self.end - 1}>"
@@ -54,7 +65,7 @@ class Run:
 class RunScheduler(DefaultSchedulingStrategy):  # type: ignore[misc]  # Faust ships no types that mypy accepts here
     """Cuts what was fetched into runs, taking turns between partitions; records of other topics pass through one by one."""
 
-    def __init__(self, run_topics: Collection[str] = (), run_records: int = 2000) -> None:
+    def __init__(self, run_topics: Collection[str] = (), run_records: int = 1000) -> None:
         self.run_topics = frozenset(run_topics)
         self.run_records = run_records
 
@@ -70,7 +81,7 @@ class RunScheduler(DefaultSchedulingStrategy):  # type: ignore[misc]  # Faust sh
         size = self.run_records
         if len(fetched) <= size:
             return [Run(tp, fetched)] if fetched else []
-        # Evenly, so that a fetch of 2,001 records is not a large run and one of a single record.
+        # Evenly, so that a fetch of 1,001 records is not a large run and one of a single record.
         parts = -(-len(fetched) // size)
         step = -(-len(fetched) // parts)
         return [Run(tp, fetched[start : start + step]) for start in range(0, len(fetched), step)]
@@ -105,7 +116,8 @@ class Positions:
         """Take note that a run is done with; False if it belongs to an earlier epoch and so does not count."""
         if run.epoch != self.epoch:
             return False
-        run.settled = True
+        for part in run.parts or (run,):
+            part.settled = True
         pending = self._pending[run.tp]
         while pending and pending[0].settled:
             self._ends[run.tp] = pending.popleft().end

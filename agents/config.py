@@ -76,11 +76,11 @@ class WorkerConfig:
     """Put before every topic name, so that several installations (or tests) can share a broker."""
     security: Security = field(default_factory=Security)
 
-    run_records: int = 8000
-    """Most records handed to a handler at once. Who is behind gets large runs, and a prospect's records of one run are one step: from 2,000
-    to 8,000 is a sixth of all CPU time. Larger ones would keep a worker from ending in time."""
+    run_records: int = 16_000
+    """Most records handed to a handler at once, if it is fast enough (`agents.gathering.RUN_SECONDS`). Who is behind gets large runs, and a
+    prospect's records of one run are one step."""
     queued_runs: int = 8
-    """Runs waiting for an agent before fetching pauses."""
+    """Pieces of runs (`piece_records`) waiting in an agent's queue before fetching pauses."""
     runs_in_flight: int = 3
     """Runs handled but not yet acknowledged by the brokers, per agent."""
     fetch_bytes: int = 4 * MIB
@@ -128,6 +128,11 @@ class WorkerConfig:
             raise ValueError(
                 f"settle_timeout ({self.settle_timeout:g} s) must be below rebalance_timeout ({self.rebalance_timeout:g} s)"
             )
+
+    @property
+    def piece_records(self) -> int:
+        """Most records of the pieces that runs are joined from: so small that almost nothing is missing to a full run."""
+        return -(-self.run_records // 8)
 
     def topic(self, name: str) -> str:
         """The topic `name` as it is called on the brokers."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterable, Callable, Sequence
+from collections.abc import AsyncIterable, Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -17,6 +17,7 @@ from faust.types import TP
 
 from agents.batching import Record, Run
 from agents.fencing import Ownership, Tenure
+from agents.gathering import PATIENCE, Gathering
 from agents.shipping import Change, Output
 
 if TYPE_CHECKING:
@@ -82,12 +83,20 @@ class RunDriver:
         self,
         app: RunApp,
         name: str,
+        topics: Collection[str],
         handler: Handler,
         *,
         changelog: str | None = None,
         ownership: Ownership | None = None,
+        fed_by: Sequence[RunDriver] = (),
     ) -> None:
         self.name = name
+        self.gathering: Gathering = Gathering(
+            app.config.run_records,
+            PATIENCE if fed_by else 0.0,
+            [feeder.gathering for feeder in fed_by],
+            lambda: app.consumer.has_more(topics),
+        )
         self.progress = Progress()
         self._app = app
         self._handler = handler
@@ -99,22 +108,47 @@ class RunDriver:
 
     async def drive(self, runs: AsyncIterable[Run]) -> None:
         """Handle `runs` until they end."""
-        consumer = self._app.consumer
-        async for run in runs:
-            await self._slots.acquire()
-            # Nothing may be awaited between this question and the handler: the answer would be out of date.
-            if not consumer.accepts(run):
+        gathering = self.gathering
+        gathering.open()
+        coming = asyncio.ensure_future(self._gather(runs))
+        try:
+            while True:
+                await self._slots.acquire()
+                run = await gathering.take()
+                if run is not None and self._handle(run):
+                    await asyncio.sleep(0)  # the other agent's turn, even if nothing has to be waited for here
+                    continue
                 self._slots.release()
-                continue
-            try:
-                tenure = self._tenure(run)
-                shipment = self._handler.handle(run.tp, run.records)
-            except Exception as error:
-                raise HandlerError(f"agent {self.name} failed on {run!r}: {error!r}") from error
-            self.progress.runs_handled += 1
-            task = asyncio.get_running_loop().create_task(self._settle(run, shipment, tenure))
-            self._settling.add(task)
-            task.add_done_callback(self._settling.discard)
+                if run is None:
+                    await coming  # raises what ended it
+                    return
+        finally:
+            coming.cancel()
+
+    async def _gather(self, runs: AsyncIterable[Run]) -> None:
+        try:
+            async for run in runs:
+                await self.gathering.gather(run)
+        finally:
+            self.gathering.close()
+
+    def _handle(self, run: Run) -> bool:
+        """Handle a run, and let it be settled in its turn; False if it may not be handled any more."""
+        # Nothing is awaited between this question and the handler: the answer would be out of date.
+        if not self._app.consumer.accepts(run):
+            return False
+        try:
+            tenure = self._tenure(run)
+            began = time.monotonic()
+            shipment = self._handler.handle(run.tp, run.records)
+            self.gathering.handled(len(run.records), time.monotonic() - began)
+        except Exception as error:
+            raise HandlerError(f"agent {self.name} failed on {run!r}: {error!r}") from error
+        self.progress.runs_handled += 1
+        task = asyncio.get_running_loop().create_task(self._settle(run, shipment, tenure))
+        self._settling.add(task)
+        task.add_done_callback(self._settling.discard)
+        return True
 
     async def wait_settled(self) -> None:
         """Return when no run is in flight."""

@@ -84,7 +84,7 @@ def equip(app: RunApp, pipeline: PipelineConfig, rules: RuleSet) -> None:
         partitions=pipeline.partitions,
         dead_letter_partitions=pipeline.dead_letter_partitions,
     )
-    app.add_agent("intake", list(CHANNEL_OF_TOPIC), intake)
+    feeding = app.add_agent("intake", list(CHANNEL_OF_TOPIC), intake)
     state = app.state()
     prospects = Prospects(
         Terms(rules, acceptance.opener, pipeline.limits, pipeline.bounds),
@@ -99,7 +99,7 @@ def equip(app: RunApp, pipeline: PipelineConfig, rules: RuleSet) -> None:
         dead_letters=topic("dead-letters"),
         dead_letter_partitions=pipeline.dead_letter_partitions,
     )
-    app.add_agent("prospects", ["touches"], prospects, state=state)
+    app.add_agent("prospects", ["touches"], prospects, state=state, fed_by=[feeding])
 
     async def tell_who_is_due() -> None:
         """Send ticks to prospects that the wall clock changes something for (tables can't be written from timers)."""

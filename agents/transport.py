@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import aiokafka
@@ -74,11 +74,21 @@ class RunConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  #
         if not self.consumer.flow_active or not active_partitions:
             return {}
         # No more than the queue holds from one call: the rest stays, undecoded, in the fetcher.
-        max_records = self.app.config.run_records * 4
+        max_records = self.app.config.run_records * 2
         fetched: Mapping[TP, list[Any]] = await super()._fetch_records(
             consumer, active_partitions, timeout=timeout, max_records=max_records
         )
         return fetched
+
+    def has_more(self, topics: Collection[str]) -> bool:
+        """Whether a partition of these topics is known to reach further than it was read. Callable from any thread."""
+        subscription = self._consumer._subscription.subscription if self._consumer is not None else None
+        assignment = subscription.assignment if subscription is not None else None
+        if assignment is None:
+            return False
+        states = (assignment.state_value(tp) for tp in assignment.tps if tp.topic in topics)
+        # Positions go past what isn't handed out, too: marks of transactions, and what compaction took.
+        return any((state._position or 0) < (state.highwater or 0) for state in states)
 
     async def rewind(self, tps: frozenset[TP]) -> dict[TP, int | None]:
         """Read on from what is committed, or from the very beginning where nothing is; returns the committed offsets."""
@@ -127,7 +137,7 @@ class RunConsumer(driver.Consumer):  # type: ignore[misc]  # Faust is untyped fo
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self.scheduler = RunScheduler(self.app.run_topics, self.app.config.run_records)
+        self.scheduler = RunScheduler(self.app.run_topics, self.app.config.piece_records)
         self.positions = Positions()
         self.frozen = False
         """Set for good when the process is to end: nothing is committed any more."""
@@ -149,6 +159,10 @@ class RunConsumer(driver.Consumer):  # type: ignore[misc]  # Faust is untyped fo
     def settle(self, run: Run) -> bool:
         """Take note that everything that follows from `run` is acknowledged; False if its partition has been given up since."""
         return not self.frozen and self.positions.settled(run)
+
+    def has_more(self, topics: Collection[str]) -> bool:
+        """Whether the brokers have told of records of these topics that were not fetched yet."""
+        return self._thread.has_more(topics)
 
     def _to_message(self, tp: TP, record: Any) -> ConsumerMessage:
         if type(record) is not Run:
