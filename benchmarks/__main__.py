@@ -21,7 +21,7 @@ from benchmarks.contest import CONTENDERS, PARTITIONS, ContenderFailed, compete
 from benchmarks.events import Keyed, keyed_events, stitched_events
 from benchmarks.growth import grow
 from benchmarks.job import ROOT
-from benchmarks.pipeline import PipelineWrong, end_to_end
+from benchmarks.pipeline import Flow, PipelineWrong, take_turns
 from benchmarks.rivals import environment, rivals_python
 from benchmarks.stream import load
 from benchmarks.truth import expected
@@ -100,15 +100,16 @@ def _measure(options: argparse.Namespace, work: Path, teller: _Teller) -> dict[s
             if "growth" in options.parts:
                 teller.doing(f"{', '.join(f'{size:,}' for size in options.sizes)} prospects")
                 results["growth"] = grow(broker, events[-GROWTH_EVENTS:], options.sizes, teller.so_far)
+    flows = {}
     if "end_to_end" in options.parts:
-        teller.doing("end to end")
-        with ApacheKafka(work / "kafka-end-to-end") as broker:
-            results["end_to_end"] = end_to_end(broker, events, truth.lasting, teller.so_far)
+        flows["end_to_end"] = Flow(events, truth.lasting)
     if "stitching" in options.parts:
-        teller.doing(f"end to end with stitching; first the oracle looks at {STITCHED_EVENTS:,} events")
-        stitched, rows = stitched_events(STITCHED_EVENTS, PEOPLE)
-        with ApacheKafka(work / "kafka-stitching") as broker:
-            results["stitching"] = end_to_end(broker, stitched, rows, teller.so_far)
+        teller.doing(f"the oracle looks at {STITCHED_EVENTS:,} events to be stitched")
+        flows["stitching"] = Flow(*stitched_events(STITCHED_EVENTS, PEOPLE))
+    if flows:
+        teller.doing(f"end to end, {options.rounds} rounds")
+        results |= take_turns(flows, options.rounds, work, teller.so_far)
+        report.write(results)
     if "crowds" in options.parts:
         teller.doing("a stream with identifiers of many people, and one without")
         results["crowds"] = _told_by("benchmarks.crowds")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from statistics import median
+from typing import Any, NamedTuple
 
 from benchmarks.events import ID_KEY, Keyed
 from benchmarks.stream import load
@@ -16,6 +17,7 @@ from journey.settings import load_settings
 from journey.topic_admin import create_topics
 from journey.topics import INPUT_TOPICS, wanted_topics
 from tests.broker import Broker
+from tests.faults.kafka import ApacheKafka
 
 WORKERS = 2
 """One a core."""
@@ -26,10 +28,46 @@ class PipelineWrong(RuntimeError):
     """ClickHouse holds other rows than it should."""
 
 
-def end_to_end(
-    broker: Broker, events: Sequence[Keyed], rows: int, progress: Callable[[str, int], None]
-) -> dict[str, Any]:
-    """From the first event that is written to Kafka until the last row is in ClickHouse.
+class Flow(NamedTuple):
+    """A stream to measure."""
+
+    events: Sequence[Keyed]
+    rows: int
+    """Of `stage_transitions`, expiries aside, that must come of them."""
+
+
+def take_turns(
+    flows: Mapping[str, Flow], rounds: int, work: Path, progress: Callable[[str, int], None]
+) -> dict[str, dict[str, Any]]:
+    """Measure streams in turn, each time on a fresh broker, as the machine's speed changes from one minute to the next.
+
+    Returns:
+        For each stream the median of its rates (events per second) and all of them, and the median of what share of the first
+        stream's rate of the same round that was.
+
+    Raises:
+        PipelineWrong: see `end_to_end`.
+    """
+    rates: dict[str, list[float]] = {name: [] for name in flows}
+    for number in range(rounds):
+        for name, flow in flows.items():
+            with ApacheKafka(work / f"kafka-{name}-{number}") as broker:
+                rates[name].append(end_to_end(broker, flow.events, flow.rows, progress))
+    first = next(iter(rates.values()))
+    return {
+        name: {
+            "events": len(flows[name].events),
+            "rows": flows[name].rows,
+            "events_per_second": round(median(found)),
+            "runs": [round(rate) for rate in found],
+            "share": round(median(mine / its for mine, its in zip(found, first, strict=True)), 3),
+        }
+        for name, found in rates.items()
+    }
+
+
+def end_to_end(broker: Broker, events: Sequence[Keyed], rows: int, progress: Callable[[str, int], None]) -> float:
+    """Events per second, from the first event that is written to Kafka until the last row is in ClickHouse.
 
     Args:
         broker: an empty one.
@@ -67,4 +105,4 @@ def end_to_end(
                 raise PipelineWrong(
                     f"{found:,} rows in ClickHouse, expected {rows:,}; {counts.consumed:,} of {len(events):,} events taken in"
                 )
-    return {"events_per_second": round(len(events) / seconds), "seconds": round(seconds, 1), "rows": found}
+    return len(events) / seconds

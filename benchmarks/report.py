@@ -78,7 +78,7 @@ def markdown(results: dict[str, Any]) -> str:
             [
                 one["title"],
                 f"{one['events_per_second']:,}",
-                f"{min(one['runs']):,} to {max(one['runs']):,}",
+                _range(one["runs"]),
                 f"{_middle(one['cpu_us_per_event']):.0f}",
                 f"{one['peak_mib']:,}",
                 _times(one),
@@ -104,16 +104,17 @@ def markdown(results: dict[str, Any]) -> str:
         parts += [
             (
                 f"**End to end**, intake, prospects and sink together, until visible in ClickHouse: {flow['events_per_second']:,} events/s"
-                f" ({END_TO_END:,} wanted)."
+                f" ({END_TO_END:,} wanted), {_range(flow['runs'])}."
             )
         ]
     if stitched := results.get("stitching"):
-        flow = results.get("end_to_end")
-        share = f", {stitched['events_per_second'] / flow['events_per_second']:.2f} of that" if flow else ""
+        share = (
+            f", {stitched['share']:.2f} of the rate beside it ({STITCHED} wanted)" if "end_to_end" in results else ""
+        )
         parts += [
             (
                 f"**With stitching**, 60% of the events on the web anonymous, on a fifth of these devices somebody signs in later:"
-                f" {stitched['events_per_second']:,} events/s{share} ({STITCHED} wanted)."
+                f" {stitched['events_per_second']:,} events/s, {_range(stitched['runs'])}{share}."
             )
         ]
     if crowds := results.get("crowds"):
@@ -160,6 +161,10 @@ def _times(one: dict[str, Any]) -> str:
         return ""
     wanted = f" (wanted: {one['target']:g})" if one["target"] else ""
     return f"{one['ours_is_times']:.2f} times{wanted}"
+
+
+def _range(runs: Sequence[int]) -> str:
+    return f"{min(runs):,} to {max(runs):,}"
 
 
 def _middle(values: Sequence[float]) -> float:
