@@ -92,6 +92,7 @@ class RunApp(faust.App):  # type: ignore[misc]  # Faust is untyped for mypy
         self.shipper = Shipper(config)
         self.takeover = Takeover(config, self.shipper)
         self.run_topics: set[str] = set()
+        self.aligned_topics: set[str] = set()
         self.drivers: dict[str, RunDriver] = {}
         self.fail_stop = True
         self.raw_topics = True
@@ -116,14 +117,17 @@ class RunApp(faust.App):  # type: ignore[misc]  # Faust is untyped for mypy
         *,
         state: StateTable | None = None,
         fed_by: Sequence[RunDriver] = (),
+        aligned: bool = False,
     ) -> RunDriver:
         """An agent that hands runs of `topics` (names without prefix) to `handler`, one at a time.
 
         With `state`, the handler's changes go to its changelog; source topics and changelog must have equally many partitions. Agents that it
-        is `fed_by` go first while it could take longer runs later.
+        is `fed_by` go first while it could take longer runs later. `aligned` says to go through the topics at one pace (`agents.alignment`).
         """
         names = [self.config.topic(topic) for topic in topics]
         self.run_topics.update(names)
+        if aligned:
+            self.aligned_topics.update(names)
         driver = RunDriver(
             self,
             name,

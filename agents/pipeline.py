@@ -84,7 +84,7 @@ def equip(app: RunApp, pipeline: PipelineConfig, rules: RuleSet) -> None:
         partitions=pipeline.partitions,
         dead_letter_partitions=pipeline.dead_letter_partitions,
     )
-    feeding = app.add_agent("intake", list(CHANNEL_OF_TOPIC), intake)
+    feeding = app.add_agent("intake", list(CHANNEL_OF_TOPIC), intake, aligned=True)
     state = app.state()
     prospects = Prospects(
         Terms(rules, acceptance.opener, pipeline.limits, pipeline.bounds),

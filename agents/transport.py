@@ -16,6 +16,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 from mode.threads import WorkerThread
 
+from agents.alignment import STEP, Alignment
 from agents.batching import Positions, Run, RunScheduler
 
 if TYPE_CHECKING:
@@ -39,6 +40,10 @@ class RunConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  #
 
     Worker = _DaemonThread
     app: RunApp
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.alignment = Alignment()
 
     def _create_worker_consumer(self, _transport: Any) -> aiokafka.AIOKafkaConsumer:
         config = self.app.config
@@ -69,26 +74,46 @@ class RunConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  #
         consumer: aiokafka.AIOKafkaConsumer,
         active_partitions: frozenset[TP],
         timeout: float | None = None,  # noqa: ASYNC109  the signature is Faust's
-        max_records: int | None = None,
+        max_records: int | None = None,  # noqa: ARG002  so is this; ours is below
     ) -> Mapping[TP, list[Any]]:
         if not self.consumer.flow_active or not active_partitions:
             return {}
+        fetch = super()._fetch_records
+        aligned = frozenset(tp for tp in active_partitions if tp.topic in self.app.aligned_topics)
         # No more than the queue holds from one call: the rest stays, undecoded, in the fetcher.
-        max_records = self.app.config.run_records * 2
-        fetched: Mapping[TP, list[Any]] = await super()._fetch_records(
-            consumer, active_partitions, timeout=timeout, max_records=max_records
-        )
-        return fetched
+        most = self.app.config.run_records
+
+        async def take(tps: frozenset[TP], most: int, timeout: float = 0.0) -> dict[TP, list[Any]]:  # noqa: ASYNC109  aiokafka's
+            return dict(await fetch(consumer, tps, timeout=timeout, max_records=most)) if tps else {}
+
+        async def drain(tp: TP, most: int) -> list[Any]:
+            return (await take(frozenset((tp,)), most)).get(tp, [])
+
+        found = await take(active_partitions - aligned, most)
+        found |= await self.alignment.next(aligned, most, drain, self._reaches_further)
+        if not found and timeout:
+            # Of the others there is something; it waits for these.
+            found = await take(active_partitions - self.alignment.ahead, STEP, timeout)
+        return found
 
     def has_more(self, topics: Collection[str]) -> bool:
-        """Whether a partition of these topics is known to reach further than it was read. Callable from any thread."""
+        """Whether there is more of these topics than was handed on, as far as the brokers have told. Callable from any thread."""
         subscription = self._consumer._subscription.subscription if self._consumer is not None else None
-        assignment = subscription.assignment if subscription is not None else None
-        if assignment is None:
+        if subscription is None or subscription.assignment is None:
             return False
-        states = (assignment.state_value(tp) for tp in assignment.tps if tp.topic in topics)
+        return any(
+            tp.topic in topics and (tp in self.alignment.ahead or self._reaches_further(tp))
+            for tp in subscription.assignment.tps
+        )
+
+    def _reaches_further(self, tp: TP) -> bool:
+        """Whether a partition is known to reach further than it was read."""
+        subscription = self._ensure_consumer()._subscription.subscription
+        if subscription is None or subscription.assignment is None or tp not in subscription.assignment.tps:
+            return False
+        state = subscription.assignment.state_value(tp)
         # Positions go past what isn't handed out, too: marks of transactions, and what compaction took.
-        return any((state._position or 0) < (state.highwater or 0) for state in states)
+        return (state._position or 0) < (state.highwater or 0)
 
     async def rewind(self, tps: frozenset[TP]) -> dict[TP, int | None]:
         """Read on from what is committed, or from the very beginning where nothing is; returns the committed offsets."""
@@ -96,6 +121,7 @@ class RunConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  #
         return committed
 
     async def _rewind(self, tps: frozenset[TP]) -> dict[TP, int | None]:
+        self.alignment.clear()
         consumer = self._ensure_consumer()
         assigned = {ensure_TP(tp): tp for tp in consumer.assignment()}
         offsets: dict[TP, int | None] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
@@ -13,7 +14,7 @@ from funnel.facts import Facts
 from schemas.messages import decode_facts
 
 MIB = 1024 * 1024
-_BATCH_BYTES = 512 * 1024
+_SEND_BYTES = 2 * MIB
 
 
 def load(bootstrap: str, topic_of: Callable[[Keyed], str], events: Iterable[Keyed], partitions: int) -> None:
@@ -22,27 +23,28 @@ def load(bootstrap: str, topic_of: Callable[[Keyed], str], events: Iterable[Keye
 
 
 async def _load(bootstrap: str, topic_of: Callable[[Keyed], str], events: Iterable[Keyed], partitions: int) -> None:
-    filled: dict[tuple[str, int], tuple[list[Keyed], int]] = {}
+    filled: defaultdict[tuple[str, int], list[Keyed]] = defaultdict(list)
     async with AIOKafkaProducer(bootstrap_servers=bootstrap, max_batch_size=MIB, acks="all") as producer:
 
         async def send(target: tuple[str, int], part: list[Keyed]) -> None:
             batch = producer.create_batch()
             for event in part:
-                batch.append(timestamp=None, key=event.prospect, value=event.raw)
+                if batch.append(timestamp=None, key=event.prospect, value=event.raw) is None:
+                    raise RuntimeError(f"a batch of {len(part):,} events is too large for {target}")
             await (await producer.send_batch(batch, target[0], partition=target[1]))
 
+        size = 0
         for event in events:
-            target = topic_of(event), partition_of(event.prospect, partitions)
-            part, size = filled.get(target, ([], 0))
-            part.append(event)
+            filled[topic_of(event), partition_of(event.prospect, partitions)].append(event)
             size += len(event.raw) + 48
-            if size > _BATCH_BYTES:
-                await send(target, part)
-                part, size = [], 0
-            filled[target] = part, size
-        for target, (part, _) in filled.items():
-            if part:
-                await send(target, part)
+            if size > _SEND_BYTES:
+                # To all partitions at once: a quiet one's records are not kept for longer than a busy one's.
+                for target, part in filled.items():
+                    await send(target, part)
+                filled.clear()
+                size = 0
+        for target, part in filled.items():
+            await send(target, part)
 
 
 def read_facts(bootstrap: str, topic: str, partitions: int) -> Iterator[tuple[bytes, Facts]]:

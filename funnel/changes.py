@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from funnel.erasure import is_missing
-from funnel.events import OrderKey
+from funnel.events import OrderKey, Touch
 from funnel.facts import AliasRow, Facts, IdentifierRow, RowKey, SharedRow, Standing, Transition
 from funnel.history import Kept
 from funnel.identity import BOOK, Identity, Member, Way, names, own
@@ -22,9 +22,12 @@ def changed_rows(reception: Reception, way: Way) -> tuple[list[Transition], list
     """Rows that are new or differ, keys of those that are no more, and where the events lead now."""
     before = reception.before
     if before.way.ends and way.ends:
-        if reception.reordered and reception.first_change is not None:
-            return _refold(reception, reception.first_change)
-        return _continue(reception)
+        start, last = reception.first_change, before.history.last
+        if not reception.reordered or start is None:
+            return _continue(reception, reception.appended)
+        if not reception.left and (last is None or start > last):
+            return _continue(reception, [kept.touch for kept in reception.history.beyond(len(before.history))])
+        return _refold(reception, start)
     if not before.way.ends and not way.ends:
         return _as_time_goes(reception)
     rules = reception.terms.rules
@@ -35,14 +38,16 @@ def changed_rows(reception: Reception, way: Way) -> tuple[list[Transition], list
     return changed, removed, progress
 
 
-def _continue(reception: Reception) -> tuple[list[Transition], list[RowKey], tuple[Progress, ...]]:
-    """Where all that came sorts after all others."""
+def _continue(
+    reception: Reception, came: Sequence[Touch]
+) -> tuple[list[Transition], list[RowKey], tuple[Progress, ...]]:
+    """Where all that came, given in the order, sorts after all others."""
     before, as_of = reception.before, reception.as_of
     rows: list[Transition] = []
     removed: list[RowKey] = []
     reached = []
     for one, was in zip(reception.terms.rules.funnels, before.progress, strict=True):
-        now, added = fold(one, was, reception.appended) if reception.appended_matches & one.bits else (was, [])
+        now, added = fold(one, was, came) if reception.matches & one.bits else (was, [])
         reached.append(now)
         old_end = expiry(one, was, before.head.as_of) if before.head.as_of else None
         new_end = expiry(one, now, as_of) if as_of else None

@@ -114,6 +114,11 @@ class History:
             self._read(self._unread)
         return self._shared if len(self._shared) == self._count else self._shared[: self._count]
 
+    def beyond(self, number: int) -> Sequence[Kept]:
+        """All events but the first so many. To be read only."""
+        unread = self._unread.size if self._unread is not None else 0
+        return self._shared[number - unread : self._count] if number >= unread else self.events[number:]
+
     def _read(self, unread: Unread) -> None:
         """Know every event from now on; those who share the list go on as they were."""
         self._shared = [*unread.read(), *self._shared[: self._count]]
@@ -142,13 +147,14 @@ class History:
         """With one event more, which is no copy of another."""
         last, order = self.last, kept.touch[:3]
         if last is not None and order <= last:
-            events = self.events
+            unread = self._unread if self._unread is not None and order > self._unread.last else None
+            events = self.events if unread is None else self._shared[: self._count]
             at = bisect_left(events, order, key=_order)
             while (
                 at < len(events) and events[at].touch[:3] == order and strongest(events[at].raw) < strongest(kept.raw)
             ):
                 at += 1
-            return History([*events[:at], kept, *events[at:]])
+            return History([*events[:at], kept, *events[at:]], unread)
         if len(self._shared) != self._count:
             return History([*self._shared[: self._count], kept], self._unread)
         longer = History.__new__(History)

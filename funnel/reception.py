@@ -53,7 +53,7 @@ class Reception:
 
     __slots__ = (
         *("me", "before", "terms", "revision", "position", "as_of", "history", "identity", "notes", "new", "gone"),
-        *("appended", "appended_matches", "reordered", "first_change", "redelivered", "too_late", "duplicate"),
+        *("appended", "matches", "reordered", "first_change", "redelivered", "too_late", "duplicate"),
         *("entered", "left", "rehanded", "sighted", "recount", "asked", "forgotten", "answers", "told"),
     )
 
@@ -74,7 +74,9 @@ class Reception:
         self.left: list[Kept] = []
         self.rehanded: dict[bytes, Kept] = {}
         self.appended: list[Touch] = []
-        self.appended_matches = 0
+        """Events that sorted after all others when they came ..."""
+        self.matches = 0
+        """... and what they match, and the others that came."""
         self.reordered = self.redelivered = False
         self.first_change: OrderKey | None = None
         self.duplicate = 0
@@ -189,9 +191,9 @@ class Reception:
         last = self.history.last
         if last is None or kept.touch.order > last:
             self.appended.append(kept.touch)
-            self.appended_matches |= kept.touch.matches
         elif kept.touch.matches:
             self.reordered = True
+        self.matches |= kept.touch.matches
         self._note_change_at(kept.touch)
         self.history = self.history.with_event(kept, self.terms.opener.strongest)
         self.new[kept.suffix] = kept

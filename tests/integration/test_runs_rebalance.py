@@ -12,6 +12,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from faust.types import TP
 
+from agents.alignment import Alignment
 from agents.transport import RunConsumerThread
 from tests.broker import Tansu, wait_until
 from tests.toy_worker import CHANGELOG, NUMBER
@@ -105,7 +106,7 @@ def test_records_read_before_the_first_commit_are_read_again(make: MakeToys) -> 
             await consumer.seek_to_committed()
             assert sum([await consumer.position(tp) for tp in tps]) == 1_000
             thread = RunConsumerThread.__new__(RunConsumerThread)
-            thread._consumer = consumer
+            thread._consumer, thread.alignment = consumer, Alignment()
             await thread._rewind(frozenset(TP(tp.topic, tp.partition) for tp in tps))
             assert sum([await consumer.position(tp) for tp in tps]) == 0
             await consumer.commit({tps[0]: 7})

@@ -90,8 +90,12 @@ def whole(known: Mapping[bytes, bytes]) -> State:
 
 
 def test_events_in_order_read_nothing(stored: dict[bytes, bytes], reads: list[bytes]) -> None:
-    """An event after all others, and a tick, need none of those before; what comes out is the same."""
-    for messages in (arrivals(buy("new", 100), start=9), [Tick(9, T0 + 10**15)]):
+    """Events after all others, in whatever order they come, and a tick, need none of those before; what comes out is the same."""
+    for messages in (
+        arrivals(buy("new", 100), start=9),
+        arrivals(buy("new", 100), view("earlier", 90), view("between", 95), start=9),
+        [Tick(9, T0 + 10**15)],
+    ):
         outcome = take(state_of(TERMS, stored), messages)
         assert reads == []
         expected = take(whole(stored), messages)
