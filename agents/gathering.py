@@ -17,8 +17,8 @@ from faust.types import TP
 
 from agents.batching import Run
 
-PATIENCE = 2.0
-"""How long (seconds) a run may wait to be filled while others feed its agent."""
+PATIENCE = 1.0
+"""How long (seconds) a run may wait to be filled while others feed its agent. Less than `agents.backlog.OLD_AFTER`: who waits is not behind."""
 RUN_SECONDS = 2.0
 """What a run may take. While one is handled the worker can do nothing else, and it has to be able to end within seconds."""
 FIRST_RUN = 2_000

@@ -40,16 +40,19 @@ def assert_commits_are_behind(toys: Toys) -> None:
 
 
 async def kill_and_replace(toys: Toys, sent: Sequence[Event], *, kills: int, without: Sequence[str] = ()) -> None:
-    """Send events over some seconds to two workers, killing one of them (in turn) and starting another, `kills` times."""
+    """Send events over some seconds to two workers, killing one of them (in turn) and starting another, `kills` times.
+
+    They are about as fast as the events come: at each takeover much was fetched and not handled.
+    """
     sending = asyncio.create_task(toys.send_slowly(sent, padding=100, seconds=5.0 * kills))
-    workers = [toys.start(without=without, slow=0.01, config={"run_records": 200}) for _ in range(2)]
+    workers = [toys.start(without=without, slow=0.1, config={"run_records": 100}) for _ in range(2)]
     for worker in workers:
         await asyncio.to_thread(toys.wait_ready, worker)
     for kill in range(kills):
         await asyncio.sleep(1.5)
         toys.kill(workers.pop(0))
         await asyncio.to_thread(assert_commits_are_behind, toys)
-        workers.append(toys.start(without=without, slow=0.01, config={"run_records": 200}))
+        workers.append(toys.start(without=without, slow=0.1, config={"run_records": 100}))
         await asyncio.sleep(1.0 + kill % 2)
     await sending
 
@@ -71,7 +74,7 @@ def test_as_faust_takes_over_events_are_lost(make: MakeToys) -> None:
         sent = events(20_000, keys=2_000, seed=attempt)
         asyncio.run(kill_and_replace(toys, sent, kills=2, without=["takeover", "rewind", "delivery"]))
         try:
-            assert_exact(toys.wait_told(expected(sent), seconds=30), sent)
+            assert_exact(toys.wait_told(expected(sent), seconds=60), sent)
         except (TimeoutError, AssertionError):
             return
     pytest.fail("Faust's own recovery lost nothing in twelve attempts; is the fix still needed?")
