@@ -20,18 +20,14 @@ if TYPE_CHECKING:
 
 Steps = Callable[["Trial"], Awaitable[None]]
 _UNIT, _REBALANCE = "tests/unit/agents/test_guard.py", "tests/integration/test_runs_rebalance.py"
-_RUNS, _TAKEOVER = (
-    "tests/integration/test_runs.py",
-    "tests/faults/test_guard.py::test_as_faust_takes_over_events_are_lost",
-)
+_RUNS = "tests/integration/test_runs.py"
 GUARDED: Mapping[str, tuple[str, ...]] = {
     "takeover": (
-        _TAKEOVER,
         f"{_REBALANCE}::test_state_is_read_back_to_the_end_that_the_embedded_broker_hides",
         f"{_REBALANCE}::test_a_changelog_record_that_is_none_of_ours_ends_the_worker",
     ),
-    "rewind": (f"{_UNIT}::test_what_was_never_committed_is_read_again", _TAKEOVER),
-    "delivery": (f"{_UNIT}::test_what_is_fetched_again_is_delivered", _TAKEOVER),
+    "rewind": (f"{_UNIT}::test_what_was_never_committed_is_read_again",),
+    "delivery": (f"{_UNIT}::test_what_is_fetched_again_is_delivered",),
     "settle": (f"{_REBALANCE}::test_runs_in_flight_are_settled_before_their_partitions_go",),
     "fence": ("tests/faults/test_fencing.py::test_what_a_zombie_delivers_late_counts_for_nothing",),
     "fail-stop": (f"{_RUNS}::test_without_fail_stop_a_handler_that_raises_goes_unnoticed",),
