@@ -54,19 +54,18 @@ class Alignment:
             has_more: whether the brokers have told of records of a partition that were not fetched yet.
         """
         found: dict[TP, list[Any]] = {}
-        waiting = {tp: self._ahead[tp] for tp in tps if tp in self._ahead}
-        left = most
-        empty = [tp for tp in tps if tp not in waiting]
+        ahead, left = self._ahead, most
+        empty = [tp for tp in tps if tp not in ahead]
         while left > 0:
             for tp in empty:
                 if records := await drain(tp, STEP):
-                    waiting[tp] = self._ahead[tp] = records
-            missing = self._missing([tp for tp in tps if tp not in waiting and has_more(tp)])
+                    ahead[tp] = records
+            waiting = [tp for tp in tps if tp in ahead]
+            missing = self._missing([tp for tp in tps if tp not in ahead and has_more(tp)])
             if not waiting or missing:
                 break
-            tp = min(waiting, key=lambda tp: waiting[tp][0].timestamp)
-            records = waiting.pop(tp)
-            del self._ahead[tp]
+            tp = min(waiting, key=lambda tp: ahead[tp][0].timestamp)
+            records = ahead.pop(tp)
             found.setdefault(tp, []).extend(records)
             left -= len(records)
             empty = [tp]

@@ -65,7 +65,7 @@ class Run:
 class RunScheduler(DefaultSchedulingStrategy):  # type: ignore[misc]  # Faust ships no types that mypy accepts here
     """Cuts what was fetched into runs, taking turns between partitions; records of other topics pass through one by one."""
 
-    def __init__(self, run_topics: Collection[str] = (), run_records: int = 1000) -> None:
+    def __init__(self, run_topics: Collection[str] = (), run_records: int = 2000) -> None:
         self.run_topics = frozenset(run_topics)
         self.run_records = run_records
 
@@ -81,7 +81,7 @@ class RunScheduler(DefaultSchedulingStrategy):  # type: ignore[misc]  # Faust sh
         size = self.run_records
         if len(fetched) <= size:
             return [Run(tp, fetched)] if fetched else []
-        # Evenly, so that a fetch of 1,001 records is not a large run and one of a single record.
+        # Evenly, so that a fetch of 2,001 records is not a large run and one of a single record.
         parts = -(-len(fetched) // size)
         step = -(-len(fetched) // parts)
         return [Run(tp, fetched[start : start + step]) for start in range(0, len(fetched), step)]

@@ -74,7 +74,7 @@ class RunConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  #
         consumer: aiokafka.AIOKafkaConsumer,
         active_partitions: frozenset[TP],
         timeout: float | None = None,  # noqa: ASYNC109  the signature is Faust's
-        max_records: int | None = None,  # noqa: ARG002  so is this; ours is below
+        max_records: int | None = None,  # noqa: ARG002  so is this; ours is `most`
     ) -> Mapping[TP, list[Any]]:
         if not self.consumer.flow_active or not active_partitions:
             return {}
@@ -83,7 +83,7 @@ class RunConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  #
         # No more than the queue holds from one call: the rest stays, undecoded, in the fetcher.
         most = self.app.config.run_records
 
-        async def take(tps: frozenset[TP], most: int, timeout: float = 0.0) -> dict[TP, list[Any]]:  # noqa: ASYNC109  aiokafka's
+        async def take(tps: frozenset[TP], most: int, timeout: float = 0.0) -> dict[TP, list[Any]]:  # noqa: ASYNC109  aiokafka keeps it
             return dict(await fetch(consumer, tps, timeout=timeout, max_records=most)) if tps else {}
 
         async def drain(tp: TP, most: int) -> list[Any]:
@@ -98,13 +98,8 @@ class RunConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  #
 
     def has_more(self, topics: Collection[str]) -> bool:
         """Whether there is more of these topics than was handed on, as far as the brokers have told. Callable from any thread."""
-        subscription = self._consumer._subscription.subscription if self._consumer is not None else None
-        if subscription is None or subscription.assignment is None:
-            return False
-        return any(
-            tp.topic in topics and (tp in self.alignment.ahead or self._reaches_further(tp))
-            for tp in subscription.assignment.tps
-        )
+        assigned = self._consumer.assignment() if self._consumer is not None else ()
+        return any(tp.topic in topics and (tp in self.alignment.ahead or self._reaches_further(tp)) for tp in assigned)
 
     def _reaches_further(self, tp: TP) -> bool:
         """Whether a partition is known to reach further than it was read."""

@@ -1,4 +1,4 @@
-"""`make bench`: everything in one go, about a quarter of an hour; see `--help` for parts of it."""
+"""`make bench`: everything in one go, half an hour to more than an hour; see `--help` for parts of it."""
 
 from __future__ import annotations
 

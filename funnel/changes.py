@@ -6,7 +6,7 @@ from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 
 from funnel.erasure import is_missing
-from funnel.events import OrderKey, Touch
+from funnel.events import OrderKey
 from funnel.facts import AliasRow, Facts, IdentifierRow, RowKey, SharedRow, Standing, Transition
 from funnel.history import Kept
 from funnel.identity import BOOK, Identity, Member, Way, names, own
@@ -24,9 +24,9 @@ def changed_rows(reception: Reception, way: Way) -> tuple[list[Transition], list
     if before.way.ends and way.ends:
         start, last = reception.first_change, before.history.last
         if not reception.reordered or start is None:
-            return _continue(reception, reception.appended)
+            return _continue(reception, reception.entered)
         if not reception.left and (last is None or start > last):
-            return _continue(reception, [kept.touch for kept in reception.history.beyond(len(before.history))])
+            return _continue(reception, reception.history.beyond(len(before.history)))
         return _refold(reception, start)
     if not before.way.ends and not way.ends:
         return _as_time_goes(reception)
@@ -39,15 +39,19 @@ def changed_rows(reception: Reception, way: Way) -> tuple[list[Transition], list
 
 
 def _continue(
-    reception: Reception, came: Sequence[Touch]
+    reception: Reception, came: Sequence[Kept]
 ) -> tuple[list[Transition], list[RowKey], tuple[Progress, ...]]:
-    """Where all that came, given in the order, sorts after all others."""
+    """Where all that came sorts after all others: given in the order, but for events that no funnel cares for."""
+    touches = [kept.touch for kept in came]
+    matches = 0
+    for touch in touches:
+        matches |= touch.matches
     before, as_of = reception.before, reception.as_of
     rows: list[Transition] = []
     removed: list[RowKey] = []
     reached = []
     for one, was in zip(reception.terms.rules.funnels, before.progress, strict=True):
-        now, added = fold(one, was, came) if reception.matches & one.bits else (was, [])
+        now, added = fold(one, was, touches) if matches & one.bits else (was, [])
         reached.append(now)
         old_end = expiry(one, was, before.head.as_of) if before.head.as_of else None
         new_end = expiry(one, now, as_of) if as_of else None

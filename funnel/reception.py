@@ -53,7 +53,7 @@ class Reception:
 
     __slots__ = (
         *("me", "before", "terms", "revision", "position", "as_of", "history", "identity", "notes", "new", "gone"),
-        *("appended", "matches", "reordered", "first_change", "redelivered", "too_late", "duplicate"),
+        *("reordered", "first_change", "redelivered", "too_late", "duplicate"),
         *("entered", "left", "rehanded", "sighted", "recount", "asked", "forgotten", "answers", "told"),
     )
 
@@ -73,10 +73,6 @@ class Reception:
         self.entered: list[Kept] = []
         self.left: list[Kept] = []
         self.rehanded: dict[bytes, Kept] = {}
-        self.appended: list[Touch] = []
-        """Events that sorted after all others when they came ..."""
-        self.matches = 0
-        """... and what they match, and the others that came."""
         self.reordered = self.redelivered = False
         self.first_change: OrderKey | None = None
         self.duplicate = 0
@@ -189,11 +185,8 @@ class Reception:
 
     def _insert(self, kept: Kept) -> None:
         last = self.history.last
-        if last is None or kept.touch.order > last:
-            self.appended.append(kept.touch)
-        elif kept.touch.matches:
+        if kept.touch.matches and last is not None and kept.touch.order <= last:
             self.reordered = True
-        self.matches |= kept.touch.matches
         self._note_change_at(kept.touch)
         self.history = self.history.with_event(kept, self.terms.opener.strongest)
         self.new[kept.suffix] = kept
