@@ -23,6 +23,10 @@ from agents.shipping import Change, Output
 if TYPE_CHECKING:
     from agents.app import RunApp
 
+ROUNDS = 20
+"""Of the event loop between two runs. It takes a few of them to bring a run from the consumer to its agent; with a single one, each would
+come at the price of as many runs handled, and agents that are behind would get short runs while plenty has been fetched."""
+
 __all__ = ["Change", "Handler", "HandlerError", "Progress", "RunDriver", "Shipment"]
 
 
@@ -116,7 +120,7 @@ class RunDriver:
                 await self._slots.acquire()
                 run = await gathering.take()
                 if run is not None and self._handle(run):
-                    await asyncio.sleep(0)  # the other agent's turn, even if nothing has to be waited for here
+                    await self._let_others()
                     continue
                 self._slots.release()
                 if run is None:
@@ -124,6 +128,11 @@ class RunDriver:
                     return
         finally:
             coming.cancel()
+
+    async def _let_others(self) -> None:
+        """The other agents' turn, and that of those who bring the next runs, even if nothing has to be waited for here."""
+        for _ in range(ROUNDS):
+            await asyncio.sleep(0)
 
     async def _gather(self, runs: AsyncIterable[Run]) -> None:
         try:

@@ -19,6 +19,8 @@ from agents.batching import Run
 
 PATIENCE = 1.0
 """How long (seconds) a run may wait to be filled while others feed its agent. Less than `agents.backlog.OLD_AFTER`: who waits is not behind."""
+PATIENCE_BEHIND = 10.0
+"""How long it may wait at most where those who feed its agent are behind, by twice as much or more."""
 RUN_SECONDS = 2.0
 """What a run may take. While one is handled the worker can do nothing else, and it has to be able to end within seconds."""
 FIRST_RUN = 2_000
@@ -37,20 +39,25 @@ class Gathering:
         feeders: Sequence[Gathering] = (),
         more: Callable[[], bool] = lambda: False,
         timer: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         """Make one.
 
         Args:
             run_records: most records of a run; what was fetched as one run stays one.
-            patience: how long (seconds) a run may wait to be filled.
+            patience: how long (seconds) a run may wait to be filled, as long as nobody is behind.
             feeders: those of agents whose output this one takes.
             more: says whether more has been written than was gathered.
             timer: seconds.
+            clock: the wall's, which records' ages are measured by.
         """
         self._most, self._room = run_records, run_records * FULL_RUNS_KEPT
         self._full = min(run_records, FIRST_RUN)
         """As many records as make a run at present: what can be handled in time, as far as is known."""
-        self._patience, self._feeders, self._more, self._timer = patience, feeders, more, timer
+        self._patience, self._feeders, self._more = patience, feeders, more
+        self._timer, self._clock = timer, clock
+        self._behind = 0.0
+        """How old (seconds) the last record of the last run was when it was taken."""
         self._waiting: dict[TP, deque[tuple[float, Run]]] = {}
         """With the time each came at."""
         self._sizes: dict[TP, int] = {}
@@ -109,7 +116,7 @@ class Gathering:
         if not self._waiting:
             return None, None
         by_age = sorted(self._waiting, key=lambda tp: self._waiting[tp][0][0])
-        left = self._waiting[by_age[0]][0][0] + self._patience - self._timer()
+        left = self._waiting[by_age[0]][0][0] + self._patience_now() - self._timer()
         if left <= 0:
             return by_age[0], None
         full = [tp for tp in by_age if self._sizes[tp] >= self._full]
@@ -121,6 +128,11 @@ class Gathering:
             return None, left
         return by_age[0], None
 
+    def _patience_now(self) -> float:
+        """Where what is taken in now is an hour old, full runs are worth more than a second."""
+        behind = max((feeder._behind for feeder in self._feeders if feeder.busy), default=0.0)
+        return max(self._patience, min(PATIENCE_BEHIND, behind / 2))
+
     def _take(self, tp: TP) -> Run:
         waiting = self._waiting[tp]
         parts: list[Run] = []
@@ -131,6 +143,7 @@ class Gathering:
         self._sizes[tp] -= size
         if not waiting:
             del self._waiting[tp], self._sizes[tp]
+        self._behind = self._clock() - parts[-1].records[-1].timestamp / 1_000
         self._tell()
         return Run.joined(parts)
 

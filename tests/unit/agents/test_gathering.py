@@ -12,15 +12,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.batching import Positions, Run
-from agents.gathering import FIRST_RUN, FULL_RUNS_KEPT, RUN_SECONDS, Gathering
+from agents.gathering import FIRST_RUN, FULL_RUNS_KEPT, PATIENCE_BEHIND, RUN_SECONDS, Gathering
 
 ONE, OTHER = TP("touches", 0), TP("touches", 1)
 PATIENCE = 2.0
+WRITTEN = 1_700_000_000
+"""When all records were (seconds since the epoch)."""
 
 
 def run_of(size: int, tp: TP = ONE, first: int = 0, epoch: int = 0) -> Run:
     """A run as it was fetched."""
-    records: list[Any] = [SimpleNamespace(offset=offset) for offset in range(first, first + size)]
+    records: list[Any] = [
+        SimpleNamespace(offset=offset, timestamp=WRITTEN * 1_000) for offset in range(first, first + size)
+    ]
     return Run(tp, records, epoch)
 
 
@@ -125,6 +129,28 @@ def test_nobody_waits_for_longer_than_patience() -> None:
         return [(first.tp, len(first.records)), (second.tp, len(second.records))]
 
     assert asyncio.run(scene()) == [(ONE, 3), (OTHER, 10)]
+
+
+def test_behind_a_feeder_that_is_behind_they_wait_longer() -> None:
+    """Half of what the feeder is behind, as long as it has work, and `PATIENCE_BEHIND` at most; never less than otherwise."""
+
+    async def scene(behind: float, waited: float, feeder_more: bool = True) -> bool:
+        now = [0.0]
+        feeder = Gathering(10, more=lambda: feeder_more, clock=lambda: WRITTEN + behind)
+        fed = Gathering(10, PATIENCE, [feeder], more=lambda: True, timer=lambda: now[0])
+        await feeder.gather(run_of(1, TP("events", 0)))
+        await taken_at_once(feeder)
+        await fed.gather(run_of(3))
+        now[0] = waited
+        return await done_soon(asyncio.ensure_future(fed.take()))
+
+    assert asyncio.run(scene(0, PATIENCE))
+    assert asyncio.run(scene(-3_600, PATIENCE))
+    assert not asyncio.run(scene(PATIENCE * 3, PATIENCE))
+    assert asyncio.run(scene(PATIENCE * 3, PATIENCE, feeder_more=False))
+    assert asyncio.run(scene(PATIENCE * 3, PATIENCE * 1.5))
+    assert not asyncio.run(scene(3_600, PATIENCE_BEHIND * 0.9))
+    assert asyncio.run(scene(3_600, PATIENCE_BEHIND))
 
 
 def test_runs_are_as_long_as_can_be_handled_in_time() -> None:
