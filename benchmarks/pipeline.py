@@ -97,10 +97,14 @@ def end_to_end(broker: Broker, events: Sequence[Keyed], rows: int, progress: Cal
         with running_stack(settings) as stack:
             counter = Counter(stack)
             warm_up = int(len(events) * WARM_UP)
-            load(broker.bootstrap, lambda event: INPUT_TOPICS[event.channel], events[:warm_up], stack.settings.partitions)
+            load(
+                broker.bootstrap, lambda event: INPUT_TOPICS[event.channel], events[:warm_up], stack.settings.partitions
+            )
             stack.settle(progress)
             began = time.perf_counter()
-            load(broker.bootstrap, lambda event: INPUT_TOPICS[event.channel], events[warm_up:], stack.settings.partitions)
+            load(
+                broker.bootstrap, lambda event: INPUT_TOPICS[event.channel], events[warm_up:], stack.settings.partitions
+            )
             stack.settle(progress)
             seconds = time.perf_counter() - began
             counts = counter.read()
