@@ -15,6 +15,7 @@ from agents.app import RunApp, run_worker
 from agents.backlog import Backlog
 from agents.batching import Positions
 from agents.config import WorkerConfig
+from agents.days_off import days_off
 from agents.declarations import Declarations
 from agents.intake import CHANNEL_OF_TOPIC, Intake
 from agents.prospects import Prospects
@@ -62,8 +63,9 @@ def run_pipeline(worker: WorkerConfig, pipeline: PipelineConfig) -> int:
 
     Raises:
         FunnelError: a funnel file is wrong.
+        ValueError: one of them names holidays that nobody knows.
     """
-    rules = RuleSet(load_funnels(pipeline.funnels))
+    rules = RuleSet(load_funnels(pipeline.funnels), days_off)
     return run_worker(worker, partial(equip, pipeline=pipeline, rules=rules))
 
 

@@ -165,7 +165,8 @@ class Prospects:
             for prospect in islice(store.prospects(partition), 1):
                 state_of(self._terms, store.records(partition, prospect))  # refuses the state of other funnels at once
             dues = (
-                (prospect, due_at_of(store.records(partition, prospect))) for prospect in store.prospects(partition)
+                (prospect, due_at_of(store.records(partition, prospect), self._terms))
+                for prospect in store.prospects(partition)
             )
             deadlines.load((prospect, due) for prospect, due in dues if due is not None)
             self.deadlines[partition] = deadlines

@@ -16,11 +16,12 @@ from struct import Struct
 
 from agents.notes import pack_note, unpack_note
 from funnel.events import OrderKey
+from funnel.facts import Stall
 from funnel.history import EVENT_SUFFIX, History, Kept, Unread, in_order
 from funnel.identity import NOBODY, Identity, Note, way_of
 from funnel.journey import Progress
 from funnel.listed import ID_BYTES
-from funnel.state import NOTHING_TAKEN, Head, Outcome, State, Terms, empty, restore
+from funnel.state import NOTHING_TAKEN, Head, Outcome, State, Terms, empty, next_due_at, restore
 from schemas.messages import decode_touch_without_body
 
 HEAD_SUFFIX = b""
@@ -148,23 +149,35 @@ def _reach(value: bytes) -> Reach | None:
     return rules, last, tuple(map(Progress._make, progress))
 
 
-def due_at_of(records: Mapping[bytes, bytes]) -> int | None:
-    """When (microseconds) the wall clock next changes a row of the prospect, as its latest record says.
+def due_at_of(records: Mapping[bytes, bytes], terms: Terms) -> int | None:
+    """When (microseconds) the wall clock next changes a row of the prospect.
+
+    Its latest record says whether it does at all; when that is by these terms is derived anew, as they may count other deadlines than those by
+    which the record was written.
 
     Raises:
         UnknownFormat: a record is too short to be one of ours.
     """
     latest = due_at = -1
+    reach = b""
     for value in records.values():
         if len(value) < _ENVELOPE_SIZE:
             raise UnknownFormat(
                 f"a changelog record of {len(value)} bytes is none that a worker wrote: find out who else writes to the changelog,"
                 " write a record without value under the same key there, with the headers of the newest record, and start again"
             )
-        _, revision, due, _, _, _ = _ENVELOPE.unpack_from(value)
+        _, revision, due, _, _, size = _ENVELOPE.unpack_from(value)
         if revision > latest:
-            latest, due_at = revision, due
-    return None if due_at < 0 else due_at
+            latest, due_at, reach = revision, due, b""
+        if revision == latest and size:
+            reach = value[_ENVELOPE_SIZE : _ENVELOPE_SIZE + size]
+    if due_at < 0:
+        return None
+    found = _reach(reach)
+    if found is None or found[0] != terms.rules.fingerprint:
+        return next_due_at(state_of(terms, records), terms.rules)
+    head = _head(records[HEAD_SUFFIX]) if HEAD_SUFFIX in records else Head()
+    return next_due_at(State(head, History(), found[2], latest, NOTHING_TAKEN), terms.rules)
 
 
 def without_position(value: bytes) -> bytes:
@@ -191,6 +204,7 @@ def _head_value(head: Head, due_at: int, reach: bytes) -> bytes:
         "base": head.base,
         "removed": head.removed,
         "retracted": [(what, whose.hex(), at) for (what, whose), at in head.retracted],
+        "stalls": head.stalls,
     }
     envelope = _ENVELOPE.pack(_FORMAT, head.revision, due_at, head.position, 0, len(reach))
     return envelope + reach + json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
@@ -208,4 +222,5 @@ def _head(value: bytes) -> Head:
         base=tuple(Progress._make([*fields[:-1], tuple(map(tuple, fields[-1]))]) for fields in document["base"]),
         removed=tuple(((key[0], key[1], key[2]), at) for key, at in document["removed"]),
         retracted=tuple(((what, bytes.fromhex(whose)), at) for what, whose, at in document["retracted"]),
+        stalls=tuple((Stall._make(fields), at) for fields, at in document.get("stalls", ())),
     )

@@ -5,17 +5,20 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 
+from funnel import stalls
 from funnel.erasure import is_missing
 from funnel.events import OrderKey
-from funnel.facts import AliasRow, Facts, IdentifierRow, RowKey, SharedRow, Standing, Transition
+from funnel.facts import AliasRow, Facts, IdentifierRow, RowKey, SharedRow, Stall, Standing, Transition
 from funnel.history import Kept
 from funnel.identity import BOOK, Identity, Member, Way, names, own
 from funnel.journey import Progress, expiry, fold, standing
 from funnel.reception import Reception
 from funnel.rules import RuleSet
-from funnel.state import Retracted, State, fold_all, rows_of
+from funnel.state import Head, Retracted, State, fold_all, rows_of
 
 IdentityRow = IdentifierRow | AliasRow | SharedRow
+Stalled = Mapping[str, int]
+"""By funnel, since when (microseconds) the prospect is stalled there."""
 
 
 def changed_rows(reception: Reception, way: Way) -> tuple[list[Transition], list[RowKey], tuple[Progress, ...]]:
@@ -97,21 +100,44 @@ def _difference(
     return [row for key, row in new.items() if old.get(key) != row], [key for key in old if key not in new]
 
 
-def changed_standings(reception: Reception, progress: tuple[Progress, ...]) -> tuple[list[Standing], list[RowKey]]:
+def changed_standings(
+    reception: Reception, progress: tuple[Progress, ...], stalled: Stalled
+) -> tuple[list[Standing], list[RowKey]]:
     """Standings that differ, and keys of those that are no more."""
     before, as_of = reception.before, reception.as_of
+    were_stalled = stalled_since(before.head)
     changed: list[Standing] = []
     removed: list[RowKey] = []
     for one, was, now in zip(reception.terms.rules.funnels, before.progress, progress, strict=True):
-        if was is now and as_of == before.head.as_of:
+        name = one.funnel.name
+        since, was_since = stalled.get(name), were_stalled.get(name)
+        if was is now and as_of == before.head.as_of and since == was_since:
             continue
-        new = standing(one, now, as_of)
+        new = standing(one, now, as_of, since)
         if new is None:
             if was.visit:
-                removed.append((one.funnel.name, 0, 0))
-        elif new != standing(one, was, before.head.as_of):
+                removed.append((name, 0, 0))
+        elif new != standing(one, was, before.head.as_of, was_since):
             changed.append(new)
     return changed, removed
+
+
+def changed_stalls(reception: Reception, progress: tuple[Progress, ...]) -> tuple[list[Stall], list[Stall]]:
+    """The episodes that go on, and those that have to be told: new, escalated or ended."""
+    known = reception.before.head.going_on
+    if not known and not reception.clock:
+        return [], []
+    standings = []
+    for one, now in zip(reception.terms.rules.funnels, progress, strict=True):
+        where = standing(one, now, reception.as_of)
+        is_open = where is not None and where.status == "open"
+        standings.append((where, one.patience[now.stage] if is_open else None))
+    return stalls.changed(standings, known, reception.clock)
+
+
+def stalled_since(head: Head) -> Stalled:
+    """By funnel, since when the prospect is stalled there."""
+    return {episode.funnel: episode.deadline for episode in head.going_on} if head.stalls else {}
 
 
 def identity_rows(identity: Identity, way: Way) -> dict[Retracted, IdentityRow]:
@@ -135,9 +161,10 @@ def facts_of(
     standings: list[Standing],
     rows: list[IdentityRow],
     retracted: list[Retracted],
+    episodes: list[Stall],
 ) -> Facts | None:
     """One message of all that; None where it is nothing. `removed` has the keys of standings, too."""
-    if not (transitions or removed or standings or rows or retracted):
+    if not (transitions or removed or standings or rows or retracted or episodes):
         return None
     return Facts(
         revision,
@@ -151,14 +178,17 @@ def facts_of(
         tuple(whose for what, whose in retracted if what == "alias"),
         tuple(row for row in rows if isinstance(row, SharedRow)),
         tuple(whose[0] for what, whose in retracted if what == "shared"),
+        tuple(episodes),
     )
 
 
 def everything(state: State, rules: RuleSet) -> Facts | None:
     """All that an actor has to tell and that could have been lost, unchanged: rows, standings and tombstones."""
     rows = rows_of(rules, state.head, state.effective, state.head.as_of)[1]
+    stalled = stalled_since(state.head)
     standings = (
-        standing(one, progress, state.head.as_of) for one, progress in zip(rules.funnels, state.progress, strict=True)
+        standing(one, progress, state.head.as_of, stalled.get(one.funnel.name))
+        for one, progress in zip(rules.funnels, state.progress, strict=True)
     )
     return facts_of(
         state.revision,
@@ -167,6 +197,7 @@ def everything(state: State, rules: RuleSet) -> Facts | None:
         [one for one in standings if one is not None],
         list(identity_rows(state.identity, state.way).values()),
         [what for what, _ in state.head.retracted],
+        [episode for episode, _ in state.head.stalls],
     )
 
 

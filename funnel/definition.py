@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from funnel.durations import parse_duration
+from funnel.calendar import Calendar, parse_calendar
+from funnel.durations import UNIT_SECONDS, parse_duration
 
 RESERVED_STAGES = ("lost", "expired")
 """What `to_stage` says of closed visits; no stage may be called so."""
@@ -23,6 +26,7 @@ MATCHABLE_FIELDS = frozenset(
 )
 """The event's own fields that a clause may name, beside `properties.<name>`."""
 
+_REGION = re.compile(r"[A-Z]{2}(-[A-Za-z0-9]{1,8})?")
 _DEFAULT_ACTIVITY: tuple[dict[str, Any], ...] = (
     {"channel": "web"},
     {"channel": "email", "type": ["opened", "clicked", "replied"]},
@@ -61,6 +65,10 @@ class Stage:
     team: str = ""
     stall_after: int | None = None
     """Microseconds without activity after which a prospect in this stage is stalled; None: never."""
+    escalate: tuple[int, ...] = ()
+    """How long (microseconds) after that it is told again, to others; ascending."""
+    calendar: Calendar | None = None
+    """In whose working hours both are counted; None: at any time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +147,11 @@ class _Reader:
 
     def funnel(self, document: Mapping[str, Any]) -> Funnel:
         known = ("name", "version", "timezone", "window", "rest", "wake", "activity", "stage", "lost", "back")
-        self._only(document, "", known)
-        stages = self._stages(document.get("stage"))
+        self._only(document, "", (*known, "calendar", "holidays"))
+        timezone = self._timezone(document.get("timezone", "UTC"))
+        holidays = self._holidays(document, "", "")
+        calendar = self._calendar(document, "", timezone, holidays, None)
+        stages = self._stages(document.get("stage"), timezone, holidays, calendar)
         index = {stage.name: number for number, stage in enumerate(stages)}
         version = document.get("version", 1)
         if type(version) is not int or not 0 <= version < 2**32:
@@ -152,7 +163,7 @@ class _Reader:
             name=self._name(document.get("name"), "name"),
             stages=stages,
             version=version,
-            timezone=self._timezone(document.get("timezone", "UTC")),
+            timezone=timezone,
             window=self._duration(document.get("window", "90d"), "window"),
             rest_won=self._duration(rest.get("won", "0s"), "rest.won"),
             rest_lost=self._duration(rest.get("lost", "0s"), "rest.lost"),
@@ -165,14 +176,15 @@ class _Reader:
             ),
         )
 
-    def _stages(self, raw: object) -> tuple[Stage, ...]:
+    def _stages(self, raw: object, timezone: str, holidays: str, calendar: Calendar | None) -> tuple[Stage, ...]:
         entries = self._list(raw, "stage")
         if not entries:
             raise self._wrong("stage", "expected at least one [[stage]]")
         stages: list[Stage] = []
         for number, entry in enumerate(entries):
             key = f"stage[{number}]"
-            table = self._table(entry, key, ("name", "team", "stall_after", "enter"))
+            known = ("name", "team", "stall_after", "escalate", "calendar", "holidays", "enter")
+            table = self._table(entry, key, known)
             name = self._name(table.get("name"), f"{key}.name")
             if name in RESERVED_STAGES:
                 raise self._wrong(f"{key}.name", f"expected another name; {name!r} says how visits close")
@@ -181,16 +193,52 @@ class _Reader:
             team = table.get("team", "")
             if not isinstance(team, str):
                 raise self._wrong(f"{key}.team", "expected a string")
-            stall = table.get("stall_after")
+            hours = self._calendar(table, f"{key}.", timezone, self._holidays(table, f"{key}.", holidays), calendar)
             stages.append(
                 Stage(
                     name=name,
                     enter=self._clauses(table.get("enter"), f"{key}.enter"),
                     team=team,
-                    stall_after=None if stall is None else self._duration(stall, f"{key}.stall_after"),
+                    **self._stall(table, key, hours),
                 )
             )
         return tuple(stages)
+
+    def _stall(self, table: Mapping[str, Any], key: str, calendar: Calendar | None) -> dict[str, Any]:
+        """When a prospect in the stage is stalled, and when that is told again."""
+        units = UNIT_SECONDS if calendar is None else calendar.unit_seconds
+        if "stall_after" not in table:
+            if "escalate" in table:
+                raise self._wrong(f"{key}.escalate", "expected beside stall_after, which it counts from")
+            return {}
+        escalate = [
+            self._duration(text, f"{key}.escalate[{number}]", units)
+            for number, text in enumerate(self._list(table.get("escalate", []), f"{key}.escalate"))
+        ]
+        if any(later <= earlier for earlier, later in pairwise([0, *escalate])):
+            raise self._wrong(f"{key}.escalate", "expected durations, each longer than the one before")
+        stall_after = self._duration(table["stall_after"], f"{key}.stall_after", units)
+        return {"stall_after": stall_after, "escalate": tuple(escalate), "calendar": calendar}
+
+    def _calendar(
+        self, table: Mapping[str, Any], at: str, timezone: str, holidays: str, default: Calendar | None
+    ) -> Calendar | None:
+        """The calendar of a table; where it has none but other holidays, the default one with those."""
+        text = table.get("calendar")
+        if text == "always":
+            return None
+        if text is None:
+            return default and replace(default, holidays=holidays)
+        try:
+            return parse_calendar(text, timezone, holidays)
+        except ValueError as error:
+            raise self._wrong(f"{at}calendar", f'{error}, or "always"') from error
+
+    def _holidays(self, table: Mapping[str, Any], at: str, default: str) -> str:
+        value = table.get("holidays", default)
+        if not isinstance(value, str) or (value and not _REGION.fullmatch(value)):
+            raise self._wrong(f"{at}holidays", "expected a country, or one of its parts, such as DE or DE-BE")
+        return value
 
     def _back(self, raw: object, key: str, index: Mapping[str, int]) -> Back:
         table = self._table(raw, key, ("to", "on"))
@@ -245,9 +293,9 @@ class _Reader:
             raise self._wrong(key, "expected a whole number of at most 1000000000")
         return value
 
-    def _duration(self, value: object, key: str) -> int:
+    def _duration(self, value: object, key: str, unit_seconds: Mapping[str, int] = UNIT_SECONDS) -> int:
         try:
-            return parse_duration(value)
+            return parse_duration(value, unit_seconds)
         except ValueError as error:
             raise self._wrong(key, str(error)) from error
 

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 MICROSECONDS = 1_000_000
-_UNIT_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
+UNIT_SECONDS: Mapping[str, int] = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 _DURATION = re.compile(r"(\d+)([smhdw])", re.ASCII)
 _LONGEST_SECONDS = 100_000 * 86_400
 
 
-def parse_duration(text: object) -> int:
+def parse_duration(text: object, unit_seconds: Mapping[str, int] = UNIT_SECONDS) -> int:
     """Microseconds of a duration such as `90d`.
+
+    Args:
+        text: the duration.
+        unit_seconds: how long each unit is; by a calendar, days and weeks are shorter (`funnel.calendar`).
 
     Raises:
         ValueError: it is not a whole number followed by s, m, h, d or w (or more than 100,000 days).
@@ -19,7 +24,7 @@ def parse_duration(text: object) -> int:
     match = _DURATION.fullmatch(text) if isinstance(text, str) else None
     if match is None:
         raise ValueError("expected a duration: a whole number followed by s, m, h, d or w, such as 90d")
-    seconds = int(match[1]) * _UNIT_SECONDS[match[2]]
+    seconds = int(match[1]) * unit_seconds[match[2]]
     if seconds > _LONGEST_SECONDS:
         raise ValueError("expected a duration of at most 100000d")
     return seconds * MICROSECONDS

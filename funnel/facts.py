@@ -55,6 +55,27 @@ class Standing(NamedTuple):
     """When the current stage was entered; of a closed visit, when it closed."""
     last_activity_at: int
     account_id: str
+    stalled_since: int | None = None
+    """The deadline that passed without activity, where the wall clock told so; None where it didn't."""
+
+
+class Stall(NamedTuple):
+    """One row of `stalls`: nothing happened in an open visit for longer than its stage allows. Times are microseconds, UTC."""
+
+    funnel: str
+    visit: int
+    stage: str
+    deadline: int
+    """When it was too long. All up to here make the key."""
+    level: int
+    """How often it was escalated since."""
+    noticed_at: int
+    """The wall clock that told of this level."""
+    resolved_at: int | None = None
+    """When what ended it occurred; None: it goes on."""
+    resolution: str = ""
+    """How it ended: active, moved, won, lost, expired, or void, where late events show that there was none."""
+    account_id: str = ""
 
 
 class IdentifierRow(NamedTuple):
@@ -105,3 +126,5 @@ class Facts(NamedTuple):
     """One, or none."""
     removed_shared: tuple[int, ...] = ()
     """The kind, where it is shared no more."""
+    stalls: tuple[Stall, ...] = ()
+    """Episodes that began, were escalated or ended. What once was told stays."""

@@ -161,8 +161,8 @@ def expiry(rules: FunnelRules, progress: Progress, as_of: int) -> Transition | N
     return _expired(rules, progress) if due is not None and as_of >= due else None
 
 
-def standing(rules: FunnelRules, progress: Progress, as_of: int) -> Standing | None:
-    """Where the prospect stands as of `as_of`; None before its first visit."""
+def standing(rules: FunnelRules, progress: Progress, as_of: int, stalled_since: int | None = None) -> Standing | None:
+    """Where the prospect stands as of `as_of`; None before its first visit. `stalled_since` is told by the wall clock, too."""
     if progress.visit == 0:
         return None
     name, visit, status = rules.funnel.name, progress.visit, progress.status
@@ -172,7 +172,9 @@ def standing(rules: FunnelRules, progress: Progress, as_of: int) -> Standing | N
     if closing is not None:
         return Standing(name, visit, "", "expired", closing.entered_at, progress.active_at, progress.account_id)
     stage = rules.funnel.stages[progress.stage].name
-    return Standing(name, visit, stage, status, progress.entered_at, progress.active_at, progress.account_id)
+    return Standing(
+        name, visit, stage, status, progress.entered_at, progress.active_at, progress.account_id, stalled_since
+    )
 
 
 def _expired(rules: FunnelRules, progress: Progress) -> Transition:

@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from funnel import changes, erasure, sending
-from funnel.facts import RowKey, Standing, Transition
+from funnel.facts import RowKey, Stall, Standing, Transition
 from funnel.history import History, Kept
 from funnel.identity import HERE, LEADING, SHOWN, USER, Declared, Identity, Way, way_of
 from funnel.journey import START
@@ -87,7 +87,8 @@ def _outcome(reception: Reception, settled: int) -> Outcome:
     before, terms = reception.before, reception.terms
     rules = terms.rules
     late = tuple(reception.too_late)
-    if not (reception.new or reception.gone or reception.notes) and reception.as_of == before.head.as_of:
+    tells = reception.clock and (due_at := next_due_at(before, rules)) is not None and due_at <= reception.clock
+    if not (reception.new or reception.gone or reception.notes or tells) and reception.as_of == before.head.as_of:
         facts = None
         sends: tuple[Send, ...] = ()
         if reception.redelivered:
@@ -110,7 +111,9 @@ def _outcome(reception: Reception, settled: int) -> Outcome:
         way = way_of(reception.identity, terms.bounds, terms.opener.clear)
     applied, ignored, shared = _counts(reception, way)
     rows, removed, progress = changes.changed_rows(reception, way)
-    standings, removed_standings = changes.changed_standings(reception, progress)
+    going_on, episodes = changes.changed_stalls(reception, progress)
+    stalled = {episode.funnel: episode.deadline for episode in going_on}
+    standings, removed_standings = changes.changed_standings(reception, progress, stalled)
     identity_rows: list[changes.IdentityRow] = []
     retracted: list[Retracted] = []
     if not SHOWN.isdisjoint(reception.noted):
@@ -121,6 +124,7 @@ def _outcome(reception: Reception, settled: int) -> Outcome:
     sent = sending.changes(reception, way)
     gone = [*removed, *removed_standings]
     head = _head(reception, gone, rows, standings, settled)
+    head = _stalled(reception, head, episodes, settled)
     head = _retract(reception, way, sent.sends, head, [*retracted, *sent.retracted], settled)
     head, history, dropped = _trim(reception, way, head, settled)
     if head is not before.head:
@@ -131,7 +135,7 @@ def _outcome(reception: Reception, settled: int) -> Outcome:
         facts = changes.everything(after, rules)
         sends = tuple(sending.everything(reception.me, after, terms))
     else:
-        facts = changes.facts_of(reception.revision, rows, gone, standings, identity_rows, retracted)
+        facts = changes.facts_of(reception.revision, rows, gone, standings, identity_rows, retracted, episodes)
     return Outcome(
         after,
         facts,
@@ -217,6 +221,18 @@ def _head(
     tombstones.update(dict.fromkeys(removed, reception.position))
     pairs = tuple(tombstones.items())
     return head if pairs == head.removed else head._replace(removed=pairs)
+
+
+def _stalled(reception: Reception, head: Head, told: Sequence[Stall], settled: int) -> Head:
+    """The head with the episodes that go on, and those to tell again after a crash; the old one where nothing changed."""
+    if not told and not head.stalls:
+        return head
+    episodes = {
+        episode[:4]: (episode, at) for episode, at in head.stalls if episode.resolved_at is None or at >= settled
+    }
+    episodes.update({episode[:4]: (episode, reception.position) for episode in told})
+    pairs = tuple(episodes.values())
+    return head if pairs == head.stalls else head._replace(stalls=pairs)
 
 
 def _retract(

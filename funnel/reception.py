@@ -52,7 +52,8 @@ class Reception:
     """The messages of one run for one actor, taken in one after the other."""
 
     __slots__ = (
-        *("me", "before", "terms", "revision", "position", "as_of", "history", "identity", "notes", "new", "gone"),
+        *("me", "before", "terms", "revision", "position", "as_of", "clock"),
+        *("history", "identity", "notes", "new", "gone"),
         *("reordered", "first_change", "redelivered", "too_late", "duplicate"),
         *("entered", "left", "rehanded", "sighted", "recount", "asked", "forgotten", "answers", "told"),
     )
@@ -62,6 +63,8 @@ class Reception:
         self.me, self.before, self.terms = me, before, terms
         self.revision = before.revision + 1
         self.position, self.as_of = before.position, before.head.as_of
+        self.clock = 0
+        """The latest wall clock that came."""
         self.history = before.history
         self.identity: Identity = before.identity
         self.notes: dict[bytes, Note | None] = {}
@@ -209,6 +212,7 @@ class Reception:
             self.first_change = touch.order
 
     def _tick(self, now: int) -> None:
+        self.clock = max(self.clock, now)
         progress = self.before.progress
         if self.new or self.gone or self.notes:
             progress = fold_all(self.terms.rules, self.before.head, self.history.events)[0]

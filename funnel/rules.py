@@ -9,10 +9,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 from funnel.definition import Clause, Funnel
 from funnel.globs import compile_globs
+from funnel.stalls import Holidays, patience_of
 
 _Predicate = tuple[tuple[tuple[str, tuple[str, ...]], ...], int | None]
 _Check = Callable[[Mapping[str, Any]], object]
@@ -42,7 +43,7 @@ class Counted(NamedTuple):
 class FunnelRules:
     """One funnel's clauses over the shared bits."""
 
-    def __init__(self, funnel: Funnel, bit_of: Callable[[Clause], int]) -> None:
+    def __init__(self, funnel: Funnel, bit_of: Callable[[Clause], int], holidays: Holidays) -> None:
         self.funnel = funnel
         counted: list[Counted] = []
 
@@ -76,6 +77,11 @@ class FunnelRules:
         self.bits |= self.counted_bits
         self.nothing_counted: tuple[tuple[int, ...], ...] = ((),) * len(counted)
         self.stage_names = tuple(stage.name for stage in funnel.stages)
+        try:
+            self.patience = tuple(patience_of(stage, holidays) for stage in funnel.stages)
+            """For how long nothing may happen in each stage. No rule: it decides no transition."""
+        except ValueError as error:
+            raise ValueError(f"funnel {funnel.name}: holidays: {error}") from error
         self._verdicts: dict[tuple[int, int], Verdict] = {}
 
     def verdict(self, matches: int, enough: int) -> Verdict:
@@ -106,9 +112,18 @@ class FunnelRules:
 class RuleSet:
     """All funnels that run together."""
 
-    def __init__(self, funnels: Iterable[Funnel]) -> None:
+    def __init__(self, funnels: Iterable[Funnel], holidays: Holidays | None = None) -> None:
+        """Make one.
+
+        Args:
+            funnels: in any order.
+            holidays: gives days off by what funnel files call them; needed where one of them does.
+
+        Raises:
+            ValueError: they are needed and not given, or it raised this as they are unknown.
+        """
         self._predicates: dict[_Predicate, int] = {}
-        self.funnels = tuple(FunnelRules(funnel, self._bit_of) for funnel in funnels)
+        self.funnels = tuple(FunnelRules(funnel, self._bit_of, holidays or _no_holidays) for funnel in funnels)
         self.bits = (1 << len(self._predicates)) - 1
         """All bits: an event with `matches == 0` is relevant to no funnel."""
         self.fingerprint = self._fingerprint()
@@ -163,6 +178,10 @@ class RuleSet:
         ]
         digest = hashlib.blake2b(repr(parts).encode(), digest_size=8).digest()
         return int.from_bytes(digest, "big", signed=True)
+
+
+def _no_holidays(region: str) -> NoReturn:
+    raise ValueError(f"nobody says which days are holidays in {region}")
 
 
 def _matches(value: Any, globs: tuple[str, ...]) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from funnel.events import OrderKey
-from funnel.facts import Facts, RowKey, Transition
+from funnel.facts import Facts, RowKey, Stall, Transition
 from funnel.history import History, Kept, Limits, in_order
 from funnel.identity import HERE, NOBODY, Bounds, Identity, Note, Way, way_of
 from funnel.journey import START, Progress, due_at, expiry, fold
@@ -65,6 +65,13 @@ class Head(NamedTuple):
     """
     retracted: tuple[tuple[Retracted, int], ...] = ()
     """The same of everything else that was told."""
+    stalls: tuple[tuple[Stall, int], ...] = ()
+    """Episodes that go on, and those that ended not long ago; with the position of the message that told so."""
+
+    @property
+    def going_on(self) -> list[Stall]:
+        """Of the episodes those that go on; at most one a funnel."""
+        return [episode for episode, _ in self.stalls if episode.resolved_at is None]
 
 
 class State(NamedTuple):
@@ -180,9 +187,20 @@ def restore(
 def next_due_at(state: State, rules: RuleSet) -> int | None:
     """When (microseconds) the wall clock next changes a row; None: never."""
     earliest = None
+    known = {episode.funnel: episode for episode in state.head.going_on} if state.head.stalls else {}
     for one, progress in zip(rules.funnels, state.progress, strict=True):
         due = due_at(one, progress)
-        if due is not None and due > state.head.as_of and (earliest is None or due < earliest):
+        if due is None or due <= state.head.as_of:
+            continue
+        patience = one.patience[progress.stage]
+        if patience is not None:
+            episode = known.get(one.funnel.name)
+            stalls = patience.next_deadline(
+                progress.active_at, progress.visit, one.stage_names[progress.stage], episode
+            )
+            if stalls is not None and stalls < due:
+                due = stalls
+        if earliest is None or due < earliest:
             earliest = due
     return earliest
 

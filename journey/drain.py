@@ -45,7 +45,7 @@ class Pipeline(Protocol):
         """How far the group has come."""
 
     def overdue(self) -> int:
-        """Open visits that the wall clock should have expired already."""
+        """Open visits of which the wall clock should have told something already: that they expired, or are stalled."""
 
     def refresh(self) -> None:
         """Bring the aggregates up to now."""
@@ -65,7 +65,7 @@ def drain(
 
     Args:
         pipeline: what is drained.
-        steps: in the order of the way; all but the first are taken again after visits have expired.
+        steps: in the order of the way; all but the first are taken again after the wall clock has told something.
         progress: called often, with what is waited for and how many records or visits that still are.
         stuck_seconds: see `STUCK_SECONDS`.
 
@@ -75,7 +75,7 @@ def drain(
     """
     wait = _Wait(pipeline, progress, stuck_seconds)
     settle(pipeline, steps, progress=progress, stuck_seconds=stuck_seconds)
-    while wait.for_expiries():
+    while wait.for_deadlines():
         settle(pipeline, steps[1:], progress=progress, stuck_seconds=stuck_seconds)
     progress("aggregating", 0)
     pipeline.refresh()
@@ -112,10 +112,10 @@ class _Wait:
 
         self._until_none(left, step.name, f"{step.group} has not come to the end of {', '.join(step.topics)}")
 
-    def for_expiries(self) -> bool:
+    def for_deadlines(self) -> bool:
         """Wait until no open visit is overdue; returns whether there were any."""
         return self._until_none(
-            self._pipeline.overdue, "visits expiring", "open visits that are due to expire have not been expired"
+            self._pipeline.overdue, "deadlines passing", "open visits whose deadline has passed have not been told so"
         )
 
     def _until_none(self, left: Callable[[], int], name: str, complaint: str) -> bool:

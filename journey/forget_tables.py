@@ -12,6 +12,7 @@ from journey.traces import Traces
 CONDITIONS = {
     "stage_transitions": "prospect_id IN %(ids)s",
     "prospects": "prospect_id IN %(ids)s",
+    "stalls": "prospect_id IN %(ids)s",
     "prospect_identifiers": "prospect_id IN %(ids)s",
     "prospect_aliases": "new_id IN %(ids)s",
     "shared_identifiers": "identifier IN %(ids)s",

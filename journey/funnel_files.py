@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from funnel.definition import Funnel, FunnelError, load_funnels
+from agents.days_off import days_off
+from funnel.definition import Funnel, load_funnels
 from funnel.rules import RuleSet
 from journey.errors import SettingsError
 
@@ -42,6 +43,6 @@ def load(named: Iterable[str]) -> tuple[tuple[Funnel, ...], RuleSet]:
     """
     try:
         funnels = load_funnels(funnel_paths(named))
-    except FunnelError as error:
+        return funnels, RuleSet(funnels, days_off)
+    except ValueError as error:  # a FunnelError is one
         raise SettingsError(str(error)) from error
-    return funnels, RuleSet(funnels)

@@ -29,6 +29,7 @@ from journey.kafka_clients import admin_client, consumer_client, producer_client
 from journey.local_broker import EmbeddedBroker, free_port
 from journey.local_clickhouse import ClickHouseError, EmbeddedClickHouse
 from journey.offsets import Offsets, committed, true_ends
+from journey.overdue import overdue
 from journey.processes import Child, Supervisor
 from journey.settings import Settings
 from journey.telemetry import LOOPBACK
@@ -38,12 +39,6 @@ from sinks.refresh import refresh
 Say = Callable[[str], None]
 Progress = Callable[[str, int], None]
 
-_OVERDUE = """
-SELECT count() FROM (SELECT funnel, last_activity_at FROM prospects FINAL WHERE status = 'open') AS p
-INNER JOIN (SELECT funnel, argMax(window_seconds, funnel_version) AS window FROM funnel_stages FINAL GROUP BY funnel) AS s
-ON s.funnel = p.funnel
-WHERE p.funnel IN %(funnels)s AND p.last_activity_at + toIntervalMicrosecond(toInt64(window * 1000000)) < now64(6)"""
-
 
 class Stack:
     """What one command runs on; made by `running_stack`."""
@@ -51,7 +46,7 @@ class Stack:
     def __init__(self, settings: Settings, data: DataDir, say: Say) -> None:
         self.data = data
         self._say = say
-        self._funnels, rules = load(settings.funnels)
+        self._funnels, self._rules = load(settings.funnels)
         key = settings.id_key.get_secret_value() or data.id_key()
         updates: dict[str, Any] = {
             "id_key": SecretStr(key),
@@ -61,7 +56,7 @@ class Stack:
         if not settings.kafka:
             updates["idempotent"] = False
         self.identity = Identity(
-            rules=rules.fingerprint,
+            rules=self._rules.fingerprint,
             funnels=", ".join(f"{funnel.name} v{funnel.version}" for funnel in self._funnels),
             partitions=settings.partitions,
             id_key=key_fingerprint(key.encode()),
@@ -96,9 +91,8 @@ class Stack:
         return committed(self._admin, group)
 
     def overdue(self) -> int:
-        """Open visits that the wall clock should have expired already."""
-        names = tuple(funnel.name for funnel in self._funnels)
-        return int(self._reader.execute(_OVERDUE, {"funnels": names})[0][0])
+        """Open visits of which the wall clock should have told something already."""
+        return overdue(self._reader, self._rules)
 
     def refresh(self) -> None:
         """Bring the aggregates up to now."""
@@ -133,7 +127,7 @@ class Stack:
         ]
 
     def drain(self, progress: Progress) -> None:
-        """Return when everything produced so far is visible and aggregated, and visits that are due have expired."""
+        """Return when everything produced so far is visible and aggregated, and visits that are due have expired or are known to be stalled."""
         drain(self, self.steps, progress=progress)
 
     def settle(self, progress: Progress = lambda _, __: None) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from schemas.errors import RefusedSchema
-from schemas.model import Array, Fixed, Primitive, Record, Type
+from schemas.model import Array, Fixed, Primitive, Record, Type, Union
 
 
 def compile_encoder(record: Record, prefix: bytes, unpack: Mapping[str, str], convert: Mapping[str, str]) -> Any:
@@ -100,6 +100,9 @@ class _Compiler:
                 return [raw]
             case Array(items=items):
                 return [self._array(items, value, indent)]
+            case Union(branches=(Primitive(kind="null"), Primitive(kind="long" | "double") as number)):
+                (written,) = self._value(number, value, indent)
+                return [f"(b'\\0' if {value} is None else b'\\2' + {written})"]
             case _:
                 raise RefusedSchema(f"no encoder for {type_.kind}")
 

@@ -1,4 +1,4 @@
-"""Topic `facts` to the tables of prospects and of their identifiers.
+"""Topic `facts` to the tables of prospects, of their identifiers and of their stalls.
 
 Rows are kept as the tuples they are decoded to and turned into columns at once, in C: building columns value by value costs more than all else here.
 """
@@ -10,7 +10,7 @@ from itertools import repeat
 from typing import Any
 from uuid import UUID
 
-from funnel.facts import AliasRow, Facts, SharedRow, Standing, Transition
+from funnel.facts import AliasRow, Facts, SharedRow, Stall, Standing, Transition
 from funnel.identifiers import KINDS
 from schemas.errors import Undecodable
 from schemas.messages import decode_facts
@@ -71,6 +71,7 @@ class FactsCollector:
         self._identifiers = _Rows("prospect_identifiers", ("kind", "value"))
         self._aliases = _Rows("prospect_aliases", AliasRow._fields, "old_id")
         self._shared = _Rows("shared_identifiers", SharedRow._fields, "identifier")
+        self._stalls = _Rows("stalls", Stall._fields)
 
     def add(self, record: Record) -> int:
         """Take one message of the topic, and tell how many rows it makes.
@@ -89,9 +90,9 @@ class FactsCollector:
             ) from error
         (
             revision, transitions, removed, standings, removed_standings, identifiers, removed_identifiers, aliases,
-            removed_aliases, shared, removed_shared,
+            removed_aliases, shared, removed_shared, stalls,
         ) = facts  # fmt: skip
-        rows = len(transitions) + len(standings) + len(removed) + len(removed_standings)
+        rows = len(transitions) + len(standings) + len(removed) + len(removed_standings) + len(stalls)
         # Most messages say nothing of identity; of those that do, names are opened before anything is taken.
         if identifiers or removed_identifiers or aliases or removed_aliases or shared or removed_shared:
             rows += self._add_identity(record, prospect, facts)
@@ -103,6 +104,8 @@ class FactsCollector:
             self._transitions.add(prospect, revision, [_removed_transition(*key) for key in removed], 1)
         if removed_standings:
             self._standings.add(prospect, revision, [_removed_standing(funnel) for funnel in removed_standings], 1)
+        if stalls:
+            self._stalls.add(prospect, revision, stalls, 0)
         return rows
 
     def _add_identity(self, record: Record, prospect: UUID, facts: Facts) -> int:
@@ -139,5 +142,5 @@ class FactsCollector:
                 Decimal(amount).scaleb(-2) if amount else 0 for amount in transitions.columns[_AMOUNT]
             ]
             inserts.append(transitions)
-        others = (table.take() for table in (self._standings, self._identifiers, self._aliases, self._shared))
-        return inserts + [insert for insert in others if insert]
+        others = (self._standings, self._identifiers, self._aliases, self._shared, self._stalls)
+        return inserts + [insert for table in others if (insert := table.take())]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import Any
 
-from funnel.facts import Facts, RowKey, Standing, Transition
+from funnel.facts import Facts, RowKey, Stall, Standing, Transition
 from tests.translation import IdentityFacts
 
 
@@ -45,6 +45,7 @@ class ReplacingModel:
         self._identifiers = ReplacingTable()
         self._aliases = ReplacingTable()
         self._shared = ReplacingTable()
+        self._stalls = ReplacingTable()
 
     def insert(self, prospect: bytes, facts: Facts) -> None:
         """Insert what one message says."""
@@ -68,6 +69,8 @@ class ReplacingModel:
             self._shared.insert((prospect, shared.kind), facts.revision, shared)
         for kind in facts.removed_shared:
             self._shared.insert((prospect, kind), facts.revision, None)
+        for stall in facts.stalls:
+            self._stalls.insert((prospect, stall[:4]), facts.revision, stall)
 
     def transitions(self) -> dict[tuple[bytes, RowKey], Transition]:
         """Give the rows of `stage_transitions` by (prospect, key)."""
@@ -76,6 +79,18 @@ class ReplacingModel:
     def standings(self) -> dict[tuple[bytes, str], Standing]:
         """Give the rows of `prospects` by (prospect, funnel)."""
         return self._standings.final()
+
+    def stalls(self) -> dict[tuple[bytes, tuple[str, int, str, int]], Stall]:
+        """Give the rows of `stalls` by (prospect, funnel, visit, stage and deadline)."""
+        return self._stalls.final()
+
+    def going_on(self) -> dict[tuple[bytes, str], list[int]]:
+        """Give the deadlines of the rows of `stalls` that nothing ended, by (prospect, funnel)."""
+        found: dict[tuple[bytes, str], list[int]] = {}
+        for (prospect, _), stall in self.stalls().items():
+            if stall.resolved_at is None:
+                found.setdefault((prospect, stall.funnel), []).append(stall.deadline)
+        return found
 
     def identity(self) -> IdentityFacts:
         """Give the rows of identity, keyed as the oracle's are."""

@@ -184,7 +184,7 @@ class Simulator:
     def _due_at(self, prospect: bytes) -> int | None:
         due = self._partition_of(prospect).due
         if prospect not in due:  # after a crash
-            due[prospect] = due_at_of(self.changelog[prospect])
+            due[prospect] = due_at_of(self.changelog[prospect], self._terms)
         return due[prospect]
 
     def _state_of(self, partition: Partition, prospect: bytes) -> State:

@@ -20,6 +20,13 @@ URLS = ("/pricing", "/pricing/eu", "/a*b", "/a-b", "/two\nlines", "/[x]", "")
 URL_GLOBS = ("*", "/pricing*", "*pricing?eu", "/a\\*b", "/a*b", "/two*", "/[x]", "", "/???????")
 PLANS = ("pro", "free")
 LENGTHS = ("30s", "2m", "1h", "3h", "1d")
+CALENDARS = (
+    "always",
+    "mon-sun 00:00-24:00",
+    "mon-fri 09:00-17:00 Europe/Berlin",
+    "mon-thu 08:30-12:00 13:00-17:30 fri 09:00-15:00",
+    "sat-mon 22:00-24:00 America/New_York",
+)
 TIMEZONES = ("UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata", "Pacific/Apia")
 
 
@@ -82,7 +89,21 @@ def random_funnel(rng: random.Random, name: str = "f") -> FunnelFile:
     backs = rng.choice((0, 0, 1, 2, 3))
     if backs:
         funnel["back"] = [{"to": rng.choice(stages), "on": random_clauses(rng)} for _ in range(backs)]
+    add_stalls(random.Random(json.dumps(funnel)), funnel)  # nothing else that is drawn depends on it
     return funnel
+
+
+def add_stalls(rng: random.Random, funnel: FunnelFile) -> None:
+    """Draw when prospects are stalled."""
+    if rng.random() < 0.2:
+        funnel["calendar"] = rng.choice(CALENDARS)
+    for stage in funnel["stage"]:
+        if rng.random() < 0.6:
+            stage["stall_after"] = rng.choice(LENGTHS)
+            if rng.random() < 0.4:
+                stage["escalate"] = rng.choice((["30s"], ["2m", "1h"]))
+            if rng.random() < 0.1:
+                stage["calendar"] = rng.choice(CALENDARS)
 
 
 def clauses_in(funnel: FunnelFile) -> list[dict[str, Any]]:

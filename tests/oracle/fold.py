@@ -8,6 +8,7 @@ from decimal import Decimal
 
 from tests.oracle.clauses import Clause, Event, FunnelFile, activity_of, clause_matches, is_relevant, microseconds
 from tests.oracle.rows import ProspectRow, TransitionRow
+from tests.oracle.stalls import stalled_since
 
 
 @dataclass
@@ -198,8 +199,8 @@ class Fold:
         if self.visits and self.visits[-1].status == "open" and now > self.visits[-1].clock + self.window:
             self.expire(self.visits[-1])
 
-    def standing(self) -> ProspectRow | None:
-        """Give the row of `prospects`; None before the first visit."""
+    def standing(self, now: int) -> ProspectRow | None:
+        """Give the row of `prospects` as seen at `now`; None before the first visit."""
         if not self.visits:
             return None
         last = self.visits[-1]
@@ -214,6 +215,9 @@ class Fold:
             stage_entered_at=last.rows[-1].entered_at if is_open else last.closed_at,
             last_activity_at=max(caused + self.active_at),
             account_id=self.account_id(self.seen),
+            stalled_since=stalled_since(self.funnel, self.funnel["stage"][last.stage], last.clock, now)
+            if is_open
+            else None,
         )
 
 

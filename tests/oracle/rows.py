@@ -46,6 +46,7 @@ class ProspectRow(NamedTuple):
     stage_entered_at: int
     last_activity_at: int
     account_id: str
+    stalled_since: int | None = None
 
 
 class IdentifierRow(NamedTuple):

@@ -103,7 +103,7 @@ def rows_of(
         for prospect_id, history in histories.items():
             result = fold(funnel, prospect_id, history, now)
             transitions += [row for visit in result.visits for row in visit.rows]
-            standing = result.standing()
+            standing = result.standing(now)
             prospects += [] if standing is None else [standing]
     return sorted(transitions), sorted(prospects)
 

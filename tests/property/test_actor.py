@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from funnel.events import Touch
+from funnel.facts import Standing
 from funnel.prospect import Arrival, Message, Opener, State, Terms, Tick, empty, receive
 from tests.generators import Case, cases, smallest, strangers
 from tests.oracle import truth_of
@@ -62,6 +63,11 @@ def arrive(touches: list[tuple[bytes, Touch]], terms: Terms, now: int, rng: rand
     return tables
 
 
+def stalled(standings: dict[tuple[bytes, str], Standing]) -> dict[tuple[bytes, str], list[int]]:
+    """Since when who is stalled in which funnel."""
+    return {key: [one.stalled_since] for key, one in standings.items() if one.stalled_since is not None}
+
+
 @tries(80)
 @given(cases().map(strangers), st.integers(0, 2**32))
 def test_actor_equals_the_oracle_in_any_order(case: Case, seed: int) -> None:
@@ -73,7 +79,10 @@ def test_actor_equals_the_oracle_in_any_order(case: Case, seed: int) -> None:
         touches = [(prospect_of(event), touch_of(event, terms.rules)) for event in case.events]
         rng = random.Random(seed)
         tables = (arrive(touches, terms, case.now, rng) for _ in range(ORDERS))
-        return all((table.transitions(), table.standings()) == expected for table in tables)
+        return all(
+            (table.transitions(), table.standings()) == expected and table.going_on() == stalled(expected[1])
+            for table in tables
+        )
 
     assert check(case), f"seed {seed}: {smallest(case, lambda smaller: not check(smaller))}"
 
@@ -99,6 +108,6 @@ def test_actor_survives_crashes(case: Case, seed: int) -> None:
         simulator.tick_until(case.now)
         tables = simulator.tables
         expected = facts_of(truth_of(case.events, case.funnels, SETTINGS, case.now))
-        return (tables.transitions(), tables.standings()) == expected
+        return (tables.transitions(), tables.standings()) == expected and tables.going_on() == stalled(expected[1])
 
     assert check(case), f"seed {seed}: {smallest(case, lambda smaller: not check(smaller))}"

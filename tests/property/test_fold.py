@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from funnel.journey import START, expiry, fold, standing
+from funnel.stalls import noticed
 from tests.generators import Case, cases, smallest
 from tests.oracle import ProspectRow, TransitionRow, Truth, truth_of
 from tests.oracle.clauses import clause_matches
@@ -42,7 +43,11 @@ def rows_of(case: Case, truth: Truth, rng: random.Random) -> tuple[list[Transiti
             last = expiry(one, progress, case.now)
             transitions += [] if last is None else [transition_row(prospect, last)]
             stands = standing(one, progress, case.now)
-            prospects += [] if stands is None else [prospect_row(prospect, stands)]
+            if stands is not None:
+                patience = one.patience[progress.stage] if stands.status == "open" else None
+                stall = noticed(stands, patience, None, case.now)
+                since = None if stall is None else stall.deadline
+                prospects.append(prospect_row(prospect, stands._replace(stalled_since=since)))
     return sorted(transitions), sorted(prospects)
 
 

@@ -17,12 +17,12 @@ from funnel.prospect import Arrival, Opener, Outcome, State, Terms, Tick, empty,
 from funnel.rules import RuleSet
 from schemas.messages import decode_touch_without_body, encode_touch
 from tests.translation import names_of
-from tests.unit.funnel.histories import T0, buy, event, touches, view
+from tests.unit.funnel.histories import DAY, HOUR, T0, buy, event, touches, view
 
 RULES = RuleSet(
     [
         parse_funnel(
-            'name = "f"\nwindow = "1d"\n[[stage]]\nname = "seen"\nenter = [ { channel = "web" } ]\n'
+            'name = "f"\nwindow = "1d"\n[[stage]]\nname = "seen"\nstall_after = "12h"\nenter = [ { channel = "web" } ]\n'
             '[[stage]]\nname = "bought"\nenter = [ { channel = "web", type = "purchase" } ]'
         )
     ]
@@ -142,7 +142,7 @@ def test_any_sequence(seed: int) -> None:
         for number in range(rng.choice((1, 1, 2, 4))):
             position = run * 4 + number
             if rng.random() < 0.2:
-                messages.append(Tick(position, T0 + rng.choice((0, 2 * 86_400_000_000))))
+                messages.append(Tick(position, T0 + rng.choice((0, 18 * HOUR, 2 * DAY))))
             else:
                 name, channel = f"e{rng.randrange(25)}", rng.choice(("web", "email"))
                 messages += arrivals(
@@ -155,9 +155,24 @@ def test_any_sequence(seed: int) -> None:
         )
         assert lazy == full
         file(stored, lazy)
+        assert due_at_of(stored, TERMS) == lazy.due_at
+
+
+def test_deadlines_are_those_of_the_funnels_that_run() -> None:
+    """Records that were written when a stage allowed for more time are due when it is over by now."""
+    slow, quick = (
+        RuleSet([parse_funnel(f'name = "f"\n[[stage]]\nname = "a"\nstall_after = "{after}"\nenter = [{{ type = "x" }}]\n[[stage]]\nname = "b"\nenter = [{{ type = "y" }}]')])
+        for after in ("9d", "2d")
+    )  # fmt: skip
+    assert slow.fingerprint == quick.fingerprint
+    stored: dict[bytes, bytes] = {}
+    (touch,) = touches(slow, event("1", 0, "web", "x"))
+    file(stored, receive(ME, empty(slow), [Arrival(0, touch, encode_touch(touch))], TERMS._replace(rules=slow)))
+    assert due_at_of(stored, TERMS._replace(rules=slow)) == T0 + 9 * DAY
+    assert due_at_of(stored, TERMS._replace(rules=quick)) == T0 + 2 * DAY
 
 
 def test_what_no_worker_wrote_is_refused() -> None:
     """A record that somebody else put into the changelog stops the worker with words, not with an offset in bytes."""
     with pytest.raises(UnknownFormat, match="of 3 bytes is none that a worker wrote"):
-        due_at_of({b"k": b"bad"})
+        due_at_of({b"k": b"bad"}, TERMS)

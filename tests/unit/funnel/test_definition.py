@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from funnel.definition import Clause, FunnelError, load_funnels, parse_funnel
+from funnel.rules import RuleSet
 
 PRESETS = Path(__file__).parents[3] / "funnels"
-DAY = 86_400_000_000
+HOUR = 3_600_000_000
+DAY = 24 * HOUR
 
 MINIMAL = """
 name = "tiny"
@@ -105,6 +107,16 @@ ENTER = 'enter = [ { channel = "web" } ]'
         ('name = "only"', 'name = "expired"', "stage[0].name", "another name"),
         ('name = "only"', 'name = "only"\nteam = 1', "stage[0].team", "string"),
         ('name = "only"', 'name = "only"\nstall_after = "2 days"', "stage[0].stall_after", "90d"),
+        ('name = "tiny"', 'name = "tiny"\ncalendar = "mon-fri"', "calendar", "weekdays"),
+        ('name = "tiny"', 'name = "tiny"\ncalendar = 1', "calendar", "always"),
+        ('name = "tiny"', 'name = "tiny"\nholidays = "Germany"', "holidays", "DE-BE"),
+        ('name = "only"', 'name = "only"\ncalendar = "fri-mon 9-5"', "stage[0].calendar", "weekdays"),
+        ('name = "only"', 'name = "only"\nholidays = 1', "stage[0].holidays", "DE-BE"),
+        ('name = "only"', 'name = "only"\nescalate = ["1d"]', "stage[0].escalate", "beside stall_after"),
+        ('name = "only"', 'name = "only"\nstall_after = "1d"\nescalate = ["x"]', "stage[0].escalate[0]", "90d"),
+        ('name = "only"', 'name = "only"\nstall_after = "1d"\nescalate = ["2d", "2d"]', "stage[0].escalate", "longer"),
+        ('name = "only"', 'name = "only"\nstall_after = "1d"\nescalate = ["0d"]', "stage[0].escalate", "longer"),
+        ('name = "only"', 'name = "only"\nstall_after = "1d"\nescalate = "1d"', "stage[0].escalate", "list"),
         ('name = "only"', 'name = "only"\nexit = []', "stage[0].exit", "enter"),
         (ENTER, "", "stage[0].enter", "list"),
         (ENTER, "enter = []", "stage[0].enter", "at least one clause"),
@@ -138,6 +150,59 @@ def test_wrong_files_are_refused(old: str, new: str, key: str, expected: str) ->
     assert (error.value.file, error.value.key) == ("tiny.toml", key)
     assert expected in error.value.expected
     assert str(error.value).startswith(f"tiny.toml: {key}: ")
+
+
+def test_calendars() -> None:
+    """A stage counts in the funnel's working hours, unless it has others; in them a day is a working day."""
+    stages = "".join(
+        f"""
+        [[stage]]
+        name = "{name}"
+        stall_after = "2d"
+        escalate = ["1h", "1w"]
+        {more}
+        enter = [ {{ channel = "web" }} ]
+        """
+        for name, more in (
+            ("a", ""),
+            ("b", 'calendar = "always"'),
+            ("c", 'holidays = "AT"'),
+            ("d", 'calendar = "sat 10:00-14:00 Asia/Tokyo"'),
+        )
+    )
+    head = """
+        name = "f"
+        timezone = "Europe/Berlin"
+        calendar = "mon-fri 09:00-17:00"
+        holidays = "DE-BE"
+    """
+    funnel = parse_funnel(head + stages)
+    assert [stage.stall_after for stage in funnel.stages] == [16 * HOUR, 2 * DAY, 16 * HOUR, 8 * HOUR]
+    assert [stage.escalate for stage in funnel.stages] == [
+        (HOUR, 40 * HOUR), (HOUR, 7 * DAY), (HOUR, 40 * HOUR), (HOUR, 4 * HOUR)
+    ]  # fmt: skip
+    calendars = [stage.calendar for stage in funnel.stages]
+    assert [one and (one.zone, one.holidays) for one in calendars] == [
+        ("Europe/Berlin", "DE-BE"), None, ("Europe/Berlin", "AT"), ("Asia/Tokyo", "DE-BE")
+    ]  # fmt: skip
+
+
+def test_holidays_have_to_be_known() -> None:
+    """Where nobody says which days they are, the rules are refused."""
+    funnel = parse_funnel(
+        """
+        name = "f"
+        holidays = "DE"
+        [[stage]]
+        name = "a"
+        calendar = "mon-fri 09:00-17:00"
+        stall_after = "1d"
+        enter = [ { channel = "web" } ]
+        """
+    )
+    with pytest.raises(ValueError, match="holidays in DE"):
+        RuleSet([funnel])
+    RuleSet([funnel], lambda region: lambda year: [])
 
 
 def test_no_toml_at_all() -> None:

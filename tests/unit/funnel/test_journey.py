@@ -175,8 +175,8 @@ def test_wall_clock() -> None:
     row = expiry(one, progress, due)
     assert row is not None
     assert (row.kind, row.entered_at, row.account_id) == ("expired", due - 1, "acme")
-    assert standing(one, progress, due - 1) == ("sales", 1, "awareness", "open", T0, T0 + DAY, "acme")
-    assert standing(one, progress, due) == ("sales", 1, "", "expired", due - 1, T0 + DAY, "acme")
+    assert standing(one, progress, due - 1) == ("sales", 1, "awareness", "open", T0, T0 + DAY, "acme", None)
+    assert standing(one, progress, due) == ("sales", 1, "", "expired", due - 1, T0 + DAY, "acme", None)
 
 
 def test_standing_of_nobody() -> None:
@@ -192,7 +192,7 @@ def test_standing_of_a_customer() -> None:
     """A closed visit stands at its close; later activity is still told."""
     (one,) = SALES.funnels
     progress, _ = tell(buy("1", 0), view("2", DAY))
-    assert standing(one, progress, T0) == ("sales", 1, "", "won", T0, T0 + DAY, "")
+    assert standing(one, progress, T0) == ("sales", 1, "", "won", T0, T0 + DAY, "", None)
     assert due_at(one, progress) is None
 
 

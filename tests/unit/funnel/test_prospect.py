@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,11 @@ from tests.oracle.identity import Event
 from tests.translation import names_in
 from tests.unit.funnel.histories import DAY, T0, buy, call, event, touches, view
 
-SALES = RuleSet(load_funnels([Path(__file__).parents[3] / "funnels" / "sales.toml"]))
+SALES = RuleSet(
+    replace(funnel, stages=tuple(replace(stage, stall_after=None) for stage in funnel.stages))
+    for funnel in load_funnels([Path(__file__).parents[3] / "funnels" / "sales.toml"])
+)
+"""Nobody is ever stalled in it: see test_stalls.py."""
 WINDOW = 90 * DAY
 ME = b"jane" * 4
 
@@ -24,10 +29,11 @@ ME = b"jane" * 4
 class Prospect:
     """A prospect, what it last said, and its records."""
 
-    def __init__(self, limits: Limits | None = None) -> None:
+    def __init__(self, limits: Limits | None = None, rules: RuleSet = SALES) -> None:
         """Know nothing."""
-        self.terms = Terms(SALES, Opener(self.canonical_of, names_in, bytes.decode), limits or Limits())
-        self.state: State = empty(SALES)
+        self.rules = rules
+        self.terms = Terms(rules, Opener(self.canonical_of, names_in, bytes.decode), limits or Limits())
+        self.state: State = empty(rules)
         self.head: Head | None = None
         self.events: dict[bytes, Kept] = {}
         self.notes: dict[bytes, Note] = {}
@@ -47,7 +53,7 @@ class Prospect:
             if isinstance(message, int):
                 received.append(Tick(at + offset, T0 + message))
             else:
-                (touch,) = touches(SALES, message)
+                (touch,) = touches(self.rules, message)
                 received.append(Arrival(at + offset, touch, touch.body))
         self.position = max(self.position, at + len(messages))
         outcome = receive(ME, self.state, received, self.terms, settled)

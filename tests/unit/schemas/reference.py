@@ -77,6 +77,7 @@ def facts_datum(prospect_id: bytes, facts: Facts) -> dict[str, Any]:
         "removed_aliases": list(facts.removed_aliases),
         "shared": [row._asdict() for row in facts.shared],
         "removed_shared": list(facts.removed_shared),
+        "stalls": [row._asdict() for row in facts.stalls],
     }
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from funnel.events import Touch
-from funnel.facts import AliasRow, Facts, IdentifierRow, SharedRow, Standing, Transition
+from funnel.facts import AliasRow, Facts, IdentifierRow, SharedRow, Stall, Standing, Transition
 from schemas import messages
 from schemas.catalog import SUBJECT_OF_CHANNEL, catalog, current
 from schemas.codec import EventCodec
@@ -125,6 +125,7 @@ def test_facts(path: str) -> None:
         tuple(bytes.fromhex(new_id) for new_id in value.get("removed_aliases", ())),
         tuple(SharedRow(**row) for row in value.get("shared", ())),
         tuple(value.get("removed_shared", ())),
+        tuple(Stall(**row) for row in value.get("stalls", ())),
     )
     assert messages.decode_facts(framed) == (prospect_id, facts)
     assert messages.message_kind(framed) == "facts"

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import pytest
 
-from funnel.facts import AliasRow, Facts, IdentifierRow, SharedRow, Standing, Transition
+from funnel.facts import AliasRow, Facts, IdentifierRow, SharedRow, Stall, Standing, Transition
 from funnel.identifiers import prospect_id
 from schemas.messages import encode_facts
 from schemas.sealing import Sealer
@@ -221,3 +221,17 @@ def test_reasons_are_one_line() -> None:
     """An error without words is named by its kind."""
     assert reason_of(EOFError()) == "EOFError"
     assert reason_of(OSError("a\n b Stack trace: 0. x")) == "a b"
+
+
+def test_stalls_become_columns() -> None:
+    """An episode that goes on has no end; a standing says since when, or nothing."""
+    episode = Stall("f", 1, "a", 7, 0, 8, account_id="acc")
+    facts = Facts(
+        9, standings=(STAND._replace(stalled_since=7), STAND), stalls=(episode, episode._replace(resolved_at=9))
+    )
+    facts_collector = collector()
+    assert facts_collector.add(record(encode_facts(PROSPECT.bytes, facts))) == 4
+    standings, stalls = facts_collector.take()
+    assert dict(zip(standings.names, standings.columns, strict=True))["stalled_since"] == (7, None)
+    columns = dict(zip(stalls.names, stalls.columns, strict=True))
+    assert (stalls.table, columns["deadline"], columns["resolved_at"]) == ("stalls", (7, 7), (None, 9))

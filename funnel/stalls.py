@@ -1,0 +1,132 @@
+"""Stalls: open visits in which nothing happens for longer than their stage allows (contract, section 6).
+
+When that is depends on events alone; that it has come is told by the wall clock. So an episode is noticed with a tick, and ends with events: by
+what they say now, which may be that there never was one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+from funnel.calendar import BusinessTime, DaysOff
+from funnel.definition import Stage
+from funnel.facts import Stall, Standing
+
+Holidays = Callable[[str], DaysOff]
+"""From what a funnel file calls holidays (`DE-BE`) to the days off of each year."""
+
+
+class Patience(NamedTuple):
+    """For how long nothing may happen in a stage: until it is stalled, and until each escalation. Microseconds, counted by `after`."""
+
+    totals: tuple[int, ...]
+    after: Callable[[int, int], int]
+
+    def deadline(self, clock: int, level: int = 0) -> int:
+        """When an open visit with this clock (microseconds) is stalled, or escalated for the level-th time."""
+        return self.after(clock, self.totals[level])
+
+    def next_deadline(self, clock: int, visit: int, stage: str, known: Stall | None) -> int | None:
+        """When the wall clock has to tell something of an open visit of which this episode is known; None: never."""
+        level = 0
+        if known is not None and (known.visit, known.stage, known.deadline) == (visit, stage, self.deadline(clock)):
+            level = known.level + 1
+        return self.deadline(clock, level) if level < len(self.totals) else None
+
+    def stalled_clock(self, now: int) -> int | None:
+        """The latest clock of an open visit that is stalled by `now` (microseconds); None where none since 1970 is."""
+        if self.deadline(0) > now:
+            return None
+        stalled, too_late = 0, now + 1
+        while too_late - stalled > 1:
+            between = (stalled + too_late) // 2
+            if self.deadline(between) <= now:
+                stalled = between
+            else:
+                too_late = between
+        return stalled
+
+
+def patience_of(stage: Stage, holidays: Holidays) -> Patience | None:
+    """For how long nothing may happen in a stage; None: for as long as the visit is open."""
+    if stage.stall_after is None:
+        return None
+    totals = (stage.stall_after, *(stage.stall_after + more for more in stage.escalate))
+    if stage.calendar is None:
+        return Patience(totals, int.__add__)
+    days_off = holidays(stage.calendar.holidays) if stage.calendar.holidays else _no_days_off
+    return Patience(totals, BusinessTime(stage.calendar, days_off).after)
+
+
+def noticed(standing: Standing, patience: Patience | None, known: Stall | None, now: int) -> Stall | None:
+    """The episode that goes on.
+
+    Args:
+        standing: where the prospect stands now.
+        patience: with the stage it is in; None where it may stay, or no visit is open.
+        known: the episode that went on before.
+        now: the wall clock (microseconds), where it told something; else 0.
+    """
+    if patience is None:
+        return None
+    deadline = patience.deadline(standing.last_activity_at)
+    if known is not None and known[:4] != (standing.funnel, standing.visit, standing.stage, deadline):
+        known = None
+    level = -1 if known is None else known.level
+    reached = level
+    while reached + 1 < len(patience.totals) and patience.deadline(standing.last_activity_at, reached + 1) <= now:
+        reached += 1
+    if reached == level:
+        return known
+    return Stall(*standing[:2], standing.stage, deadline, reached, now, account_id=standing.account_id)
+
+
+def ended(known: Stall, standing: Standing | None) -> Stall:
+    """An episode that no longer goes on, with how it ended."""
+    if standing is None or standing.visit < known.visit:
+        how, at = "void", 0
+    elif standing.visit > known.visit or (standing.status == "open" and standing.stage != known.stage):
+        how, at = "moved", standing.stage_entered_at
+    elif standing.status == "open":
+        how, at = "active", standing.last_activity_at
+    else:
+        how, at = standing.status, standing.stage_entered_at
+    if at < known.deadline:  # events that came late say that it ended before it began
+        how, at = "void", known.deadline
+    return known._replace(resolved_at=at, resolution=how)
+
+
+def changed(
+    standings: Iterable[tuple[Standing | None, Patience | None]], known: Iterable[Stall], now: int
+) -> tuple[list[Stall], list[Stall]]:
+    """What has to be told of episodes: those that go on and are new or escalated, and those that ended.
+
+    Args:
+        standings: where the prospect stands in each funnel, and with which patience.
+        known: the episodes that went on before.
+        now: as in `noticed`.
+
+    Returns:
+        All that go on, and all that have to be told.
+    """
+    before = {episode.funnel: episode for episode in known}
+    going_on: list[Stall] = []
+    told: list[Stall] = []
+    for standing, patience in standings:
+        if standing is None:
+            continue
+        was = before.get(standing.funnel)
+        episode = noticed(standing, patience, was, now)
+        if episode is not None:
+            going_on.append(episode)
+            if episode is not was:
+                told.append(episode)
+        if was is not None and (episode is None or episode[:4] != was[:4]):
+            told.append(ended(was, standing))
+        before.pop(standing.funnel, None)
+    return going_on, told + [ended(episode, None) for episode in before.values()]
+
+
+def _no_days_off(_: int) -> tuple[()]:
+    return ()
