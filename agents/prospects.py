@@ -84,14 +84,19 @@ class Prospects:
         """Changes of state, and the facts and dead letters that follow."""
         self._backlog.note(tp, records[-1].timestamp)
         messages: dict[bytes, list[Message]] = {}
+        newest = 0
         for record in records:
             received_now = message_of(record.offset, record.value or b"")
+            if type(received_now) is Arrival and received_now.touch.occurred_at > newest:
+                newest = received_now.touch.occurred_at
             prospect = record.key or b""
             others = messages.get(prospect)
             if others is None:
                 messages[prospect] = [received_now]
             else:
                 others.append(received_now)
+        if newest:
+            self._backlog.note_events(tp, newest)
 
         partition, settled = tp.partition, self._settled(tp)
         terms, deadlines, states = self._terms, self.deadlines[partition], self._states[partition]

@@ -150,7 +150,7 @@ def stored(clickhouse: ClickHouse) -> tuple[list[TransitionRow], list[ProspectRo
         return ", ".join(f"toUnixTimestamp64Micro({name})" if name in times else name for name in kind._fields)
 
     transitions = columns(TransitionRow, ("entered_at", "visit_opened_at"))
-    standings = columns(ProspectRow, ("stage_entered_at", "last_activity_at"))
+    standings = columns(ProspectRow, ("stage_entered_at", "last_activity_at", "stalled_since"))
     return (
         sorted(TransitionRow(*row) for row in clickhouse.query(f"SELECT {transitions} FROM stage_transitions FINAL")),
         sorted(ProspectRow(*row) for row in clickhouse.query(f"SELECT {standings} FROM prospects FINAL")),

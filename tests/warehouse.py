@@ -32,7 +32,9 @@ TABLES: dict[str, tuple[str, ...]] = {
     "prospect_aliases": AliasRow._fields,
     "shared_identifiers": SharedRow._fields,
 }
-_MICROSECONDS = frozenset(("entered_at", "visit_opened_at", "stage_entered_at", "last_activity_at", "since"))
+_MICROSECONDS = frozenset(
+    ("entered_at", "visit_opened_at", "stage_entered_at", "last_activity_at", "stalled_since", "since")
+)
 _SECONDS = frozenset(("seconds_in_from", "seconds_to_move_on"))
 _MONEY = frozenset(("amount", "revenue"))
 

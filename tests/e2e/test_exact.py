@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 import tomllib
+import uuid
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,15 @@ def found(directory: Path) -> dict[str, Rows]:
         return tables(client)
 
 
+def told_of(directory: Path) -> list[tuple[str, uuid.UUID, int]]:
+    """Funnel, prospect and deadline of all episodes that anybody was told of."""
+    with (
+        EmbeddedClickHouse(directory / "clickhouse") as server,
+        Client(server.host, port=server.native_port, database="journey") as client,
+    ):
+        return sorted(client.execute("SELECT funnel, prospect_id, toUnixTimestamp64Micro(deadline) FROM stalls FINAL"))
+
+
 def test_run_gives_exactly_the_oracles_tables(tmp_path: Path) -> None:
     """50,000 events, shuffled, duplicated, some copies differing, two funnels; then all of them again, shuffled anew."""
     now = int(time.time() * 1_000_000)
@@ -59,11 +69,18 @@ def test_run_gives_exactly_the_oracles_tables(tmp_path: Path) -> None:
     shown = journey(data, "run", str(once), *funnels)
     assert "50,000" in shown
     files = [tomllib.loads(path.read_text()) for path in FUNNELS]
-    truth = expected(truth_of([decoded(event) for event in events], files, SETTINGS, now_micros()))
+    rows = truth_of([decoded(event) for event in events], files, SETTINGS, now_micros())
+    truth = expected(rows)
     assert found(data) == truth
+    stalled = sorted(
+        (row.funnel, row.prospect_id, row.stalled_since) for row in rows.prospects if row.stalled_since is not None
+    )
+    assert len(stalled) > 100
+    assert told_of(data) == stalled  # and of nobody who was once, and is no longer
 
     journey(data, "run", str(again), *funnels)
     assert found(data) == truth
+    assert told_of(data) == stalled
 
 
 def test_people_are_stitched_exactly_as_the_oracle_does(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from faust.types import TP
 
-from agents.backlog import IDLE_AFTER, OLD_AFTER, Backlog
+from agents.backlog import IDLE_AFTER, OLD_AFTER, PAST_AFTER, QUIET_AFTER, Backlog
 
 HERE, THERE = TP("touches", 0), TP("web-events", 1)
 
@@ -53,4 +53,24 @@ def test_a_clock_that_is_set_back_is_no_backlog() -> None:
     clock.now -= 3_600
     assert backlog.is_behind()
     timer.now += IDLE_AFTER
+    assert not backlog.is_behind()
+
+
+def test_events_of_the_past_are_a_replay() -> None:
+    """However fast they are handled; until none came for a while, or one did that has just happened."""
+    clock = Clock()
+    backlog = Backlog(clock, clock)
+    clock.now += IDLE_AFTER
+    past = int((clock.now - PAST_AFTER - 1) * 1_000_000)
+    backlog.note(HERE, int(clock.now * 1_000))
+    backlog.note_events(HERE, past)
+    assert backlog.is_behind()
+    backlog.note_events(HERE, int(clock.now * 1_000_000))
+    assert not backlog.is_behind()
+    backlog.note_events(HERE, past)
+    clock.now += QUIET_AFTER
+    assert not backlog.is_behind()
+    backlog.note_events(HERE, past)
+    backlog.forget()
+    clock.now += IDLE_AFTER
     assert not backlog.is_behind()
