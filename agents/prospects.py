@@ -117,7 +117,7 @@ class Prospects:
                 if changes := records_of(outcome, terms):
                     changelog.append([(prospect + suffix, value) for suffix, value in changes])
                     self._store.change(partition, prospect, changes)
-                    deadlines.set(prospect, outcome.due_at)
+                deadlines.set(prospect, outcome.due_at)
                 if outcome.facts is not None:
                     for message in _messages_of(prospect, outcome.facts):
                         told += 1
