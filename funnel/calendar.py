@@ -11,7 +11,6 @@ from bisect import bisect_right
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from functools import cached_property
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
@@ -168,10 +167,7 @@ class _Year:
         """How much was worked before each span, and at last in the whole year."""
         for begin, until in spans:
             self._before.append(self._before[-1] + until - begin)
-
-    @cached_property
-    def total(self) -> int:
-        return self._before[-1]
+        self.total = self._before[-1]
 
     def worked_until(self, instant: int) -> int:
         """How much of the year's work lies before an instant."""
