@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -11,12 +12,22 @@ if TYPE_CHECKING:
     from agents.shipping import Headers
 
 ORIGIN = "journey.origin"
-"""Header of a touch: topic, partition and offset of its event, by which it is found again if it is refused late."""
+"""Header of a touch: topic, partition and offset of its event, by which it is found again if it is refused late. Events that are tried again
+(`journey dead-letters retry`) come with it, too."""
+_ORIGIN = re.compile(rb"([^/]+)/(\d{1,9})/(\d{1,18})")
 
 
 def origin_header(record: Record) -> tuple[str, bytes]:
     """Where a touch's event came from, as a header of the touch."""
-    return ORIGIN, b"%b/%d/%d" % (record.topic.encode(), record.partition, record.offset)
+    return ORIGIN, b"%b/%d/%d" % origin_of(record)
+
+
+def origin_of(record: Record) -> tuple[bytes, int, int]:
+    """Topic, partition and offset at which an event came first: of a letter that is tried again, those of the letter."""
+    for name, value in record.headers:
+        if name == ORIGIN and (known := _ORIGIN.fullmatch(value or b"")):
+            return known[1], int(known[2]), int(known[3])
+    return record.topic.encode(), record.partition, record.offset
 
 
 def headers(stage: str, reason: Reason, message: str, topic: str, partition: int, offset: int) -> Headers:
@@ -42,8 +53,5 @@ def headers(stage: str, reason: Reason, message: str, topic: str, partition: int
 
 def headers_of_touch(touch: Record, reason: Reason, message: str) -> Headers:
     """The headers of a dead letter that was accepted at intake and refused by its prospect."""
-    origins = [value for name, value in touch.headers if name == ORIGIN]
-    if not origins:
-        return headers("prospects", reason, message, touch.topic, touch.partition, touch.offset)
-    topic, partition, offset = origins[0].decode().rsplit("/", 2)
-    return headers("prospects", reason, message, topic, int(partition), int(offset))
+    topic, partition, offset = origin_of(touch)
+    return headers("prospects", reason, message, topic.decode(errors="replace"), partition, offset)

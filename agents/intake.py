@@ -11,7 +11,7 @@ from agents import declarations, erasures, metrics
 from agents.acceptance import Acceptance, Accepted, Refused
 from agents.backlog import Backlog
 from agents.batching import Record
-from agents.dead_letters import headers, origin_header
+from agents.dead_letters import headers, origin_header, origin_of
 from agents.declarations import Announced, Declarations
 from agents.driver import Shipment
 from agents.partitioning import partition_of
@@ -82,7 +82,10 @@ class Intake:
                 ]
             else:
                 refused[result.reason] += 1
-                about = headers("intake", result.reason, result.message, tp.topic, tp.partition, record.offset)
+                topic, origin_partition, offset = origin_of(record)
+                about = headers(
+                    "intake", result.reason, result.message, topic.decode(errors="replace"), origin_partition, offset
+                )
                 partition = tp.partition % self._dead_letter_partitions
                 outputs.append(Output(self._dead_letters, partition, record.key, record.value, about))
 

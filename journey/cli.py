@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.text import Text
 from typer.core import TyperGroup
 
+from journey.cli_letters import letters_app
 from journey.errors import JourneyError
 from journey.screen import terminal
 from journey.settings import Settings, load_settings
@@ -250,6 +251,9 @@ def produce(
     from journey import sending
 
     raise typer.Exit(sending.produce(load_settings(data_dir=data_dir), files, terminal()))
+
+
+app.add_typer(letters_app, name="dead-letters")
 
 
 @app.command()

@@ -170,7 +170,7 @@ class LineProducer:
         except ValueError as error:  # Undecodable is one
             self._refuse(name, number, line.rstrip(b"\r\n"), "undecodable", str(error))
             return
-        topic, key = self._topics[event["channel"]], _key(event)
+        topic, key = self._topics[event["channel"]], key_of(event)
         # The client's own hash of the key is written in Python and costs a sixth of the whole.
         self._produce(topic, key=key, value=value, partition=zlib.crc32(key) % self._partitions[topic])
         produced.sent += 1
@@ -299,7 +299,7 @@ def _shown(name: str) -> str:
     return "stdin" if name == STDIN else name
 
 
-def _key(event: Event) -> bytes:
+def key_of(event: Event) -> bytes:
     """What keeps the events of one person in order in their topic: the strongest identifier as it came, or the weaker one that is declared."""
     if event["channel"] == "declaration":
         return str(event["weaker"]).encode()
