@@ -8,6 +8,7 @@ ahead of the state that was saved, and nothing could tell by how much.
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -36,6 +37,8 @@ from journey.telemetry import LOOPBACK
 from journey.wiring import sink_group, worker_config
 from sinks.refresh import refresh
 
+_IN_ORDER = (0, -signal.SIGTERM)
+"""How workers end that leave nothing untold: as they were asked to, or before they could hear it, when they had done nothing yet."""
 Say = Callable[[str], None]
 Progress = Callable[[str, int], None]
 
@@ -218,7 +221,7 @@ class Stack:
             running = [worker for worker in self._workers if worker.pid is not None]
             for worker in running:  # together, so that none takes over what another one leaves
                 worker.ask_to_stop()
-            in_order = [worker.wait() and worker.exit_code == 0 for worker in running]
+            in_order = [worker.wait() and worker.exit_code in _IN_ORDER for worker in running]
             if running and all(in_order):
                 return
             self._workers[0].start()
