@@ -66,7 +66,7 @@ TABLES = (
 
 _BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
-_COMMAND = re.compile(r"(?:^|[`$\"]|\brm )\s*journey ([a-z]+)([^`\n|]*)", re.MULTILINE)
+_COMMAND = re.compile(r"(?:^|[`$\"]|\brm )\s*journey ([a-z][a-z-]*)([^`\n|]*)", re.MULTILINE)
 
 
 def name_of(page: Path) -> str:
