@@ -18,7 +18,7 @@ SHOWN = 5
 """Of things that are wrong in the same way, so many are named ..."""
 LONGEST = 300
 """... each with so many characters."""
-IDENTIFIER, ALIAS, SHARED, STALL = b"identifier", b"alias", b"shared", b"stall"
+IDENTIFIER, ALIAS, SHARED = b"identifier", b"alias", b"shared"
 """In the keys of rows, beside the names of funnels, which are text."""
 _SEALER = Sealer(SETTINGS.id_key)
 
@@ -208,8 +208,6 @@ def _rows(prospect: bytes, facts: Facts) -> Iterator[tuple[tuple[Any, ...], Any]
         yield (prospect, SHARED, shared.kind), shared
     for kind in facts.removed_shared:
         yield (prospect, SHARED, kind), None
-    for stall in facts.stalls:  # what happened long ago has expired: nobody is to be told that it stalled
-        yield (prospect, STALL, stall[:4]), stall
 
 
 def _told(evidence: Evidence) -> dict[bytes, dict[Any, Any]]:
