@@ -66,7 +66,7 @@ def parse_calendar(text: object, zone: str, holidays: str = "") -> Calendar:
     """
     words = text.split() if isinstance(text, str) else []
     if words and not _DAYS.fullmatch(words[-1]) and not _HOURS.fullmatch(words[-1]):
-        zone = _zone(words.pop())
+        zone = parse_zone(words.pop())
     week: list[list[tuple[int, int]]] = [[] for _ in WEEKDAYS]
     days: list[int] = []
     used = True
@@ -180,7 +180,8 @@ class _Year:
         return self._begins[at] + worked - self._before[at]
 
 
-def _zone(name: str) -> str:
+def parse_zone(name: str) -> str:
+    """The name of a time zone. Raises ValueError where there is none of that name."""
     try:
         return ZoneInfo(name).key
     except (ValueError, OSError, KeyError) as error:  # ZoneInfoNotFoundError is a KeyError

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from funnel import stalls
 from funnel.erasure import is_missing
@@ -14,7 +14,7 @@ from funnel.identity import BOOK, Identity, Member, Way, names, own
 from funnel.journey import Progress, expiry, fold, standing
 from funnel.reception import Reception
 from funnel.rules import RuleSet
-from funnel.state import Head, Retracted, State, fold_all, rows_of
+from funnel.state import Retracted, State, fold_all, rows_of
 
 IdentityRow = IdentifierRow | AliasRow | SharedRow
 Stalled = Mapping[str, int]
@@ -105,7 +105,7 @@ def changed_standings(
 ) -> tuple[list[Standing], list[RowKey]]:
     """Standings that differ, and keys of those that are no more."""
     before, as_of = reception.before, reception.as_of
-    were_stalled = stalled_since(before.head)
+    were_stalled = stalled_since(before.head.going_on)
     changed: list[Standing] = []
     removed: list[RowKey] = []
     for one, was, now in zip(reception.terms.rules.funnels, before.progress, progress, strict=True):
@@ -135,9 +135,9 @@ def changed_stalls(reception: Reception, progress: tuple[Progress, ...]) -> tupl
     return stalls.changed(standings, known, reception.clock)
 
 
-def stalled_since(head: Head) -> Stalled:
-    """By funnel, since when the prospect is stalled there."""
-    return {episode.funnel: episode.deadline for episode in head.going_on} if head.stalls else {}
+def stalled_since(going_on: Iterable[Stall]) -> Stalled:
+    """By funnel, since when the prospect is stalled there, from the episodes that go on."""
+    return {episode.funnel: episode.deadline for episode in going_on}
 
 
 def identity_rows(identity: Identity, way: Way) -> dict[Retracted, IdentityRow]:
@@ -185,7 +185,7 @@ def facts_of(
 def everything(state: State, rules: RuleSet) -> Facts | None:
     """All that an actor has to tell and that could have been lost, unchanged: rows, standings and tombstones."""
     rows = rows_of(rules, state.head, state.effective, state.head.as_of)[1]
-    stalled = stalled_since(state.head)
+    stalled = stalled_since(state.head.going_on)
     standings = (
         standing(one, progress, state.head.as_of, stalled.get(one.funnel.name))
         for one, progress in zip(rules.funnels, state.progress, strict=True)

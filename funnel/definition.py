@@ -9,9 +9,8 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
-from funnel.calendar import Calendar, parse_calendar
+from funnel.calendar import Calendar, parse_calendar, parse_zone
 from funnel.durations import UNIT_SECONDS, parse_duration
 
 RESERVED_STAGES = ("lost", "expired")
@@ -304,8 +303,8 @@ class _Reader:
         if not isinstance(value, str):
             raise expected
         try:
-            return ZoneInfo(value).key
-        except (ValueError, OSError, KeyError) as error:  # ZoneInfoNotFoundError is a KeyError
+            return parse_zone(value)
+        except ValueError as error:
             raise expected from error
 
     def _stage_index(self, value: object, key: str, index: Mapping[str, int]) -> int:

@@ -112,7 +112,7 @@ def _outcome(reception: Reception, settled: int) -> Outcome:
     applied, ignored, shared = _counts(reception, way)
     rows, removed, progress = changes.changed_rows(reception, way)
     going_on, episodes = changes.changed_stalls(reception, progress)
-    stalled = {episode.funnel: episode.deadline for episode in going_on}
+    stalled = changes.stalled_since(going_on)
     standings, removed_standings = changes.changed_standings(reception, progress, stalled)
     identity_rows: list[changes.IdentityRow] = []
     retracted: list[Retracted] = []

@@ -14,17 +14,11 @@ from rich.text import Text
 from typer.core import TyperGroup
 
 from journey.cli_letters import letters_app
+from journey.cli_options import DataDirOption, FunnelOption
 from journey.errors import JourneyError
 from journey.screen import terminal
 from journey.settings import Settings, load_settings
 
-DataDirOption = Annotated[
-    Path | None, typer.Option("--data-dir", help="Where the embedded stack keeps its data (default .journey).")
-]
-FunnelOption = Annotated[
-    list[str] | None,
-    typer.Option("--funnel", help="A funnel file, or the name of a preset; may be repeated (default sales)."),
-]
 FreshOption = Annotated[
     bool, typer.Option("--fresh", help="Remove the facts and the state in the data directory first.")
 ]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from journey.cli_options import DataDirOption, FunnelOption
 from journey.errors import SettingsError
 from journey.screen import terminal
 from journey.settings import load_settings
@@ -23,13 +23,6 @@ ReasonOption = Annotated[str, typer.Option("--reason", help="Only those with thi
 TopicOption = Annotated[str, typer.Option("--topic", help="Only those of this input topic, or file.")]
 SinceOption = Annotated[str, typer.Option("--since", metavar="DURATION", help="Only those written since, such as 7d.")]
 AllOption = Annotated[bool, typer.Option("--all", help="All that wait.")]
-FunnelOption = Annotated[
-    list[str] | None,
-    typer.Option("--funnel", help="A funnel file, or the name of a preset; may be repeated (default sales)."),
-]
-DataDirOption = Annotated[
-    Path | None, typer.Option("--data-dir", help="Where the embedded stack keeps its data (default .journey).")
-]
 
 
 @letters_app.command("list")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from typing import Any
 
@@ -12,6 +12,7 @@ from kafka import KafkaProducer
 from rich.text import Text
 
 from agents.dead_letters import ORIGIN
+from funnel.events import Event
 from journey import topics
 from journey.clickhouse import connected
 from journey.errors import JourneyError
@@ -51,7 +52,9 @@ def show_one(settings: Settings, letter_id: str, screen: Screen) -> int:
         screen.out.print(Text(f"{name:<11} {getattr(letter, name)}"))
     screen.out.print(Text(f"{'origin':<11} {_origin(letter)}"))
     screen.out.print(Text(f"{'key':<11} {_readable(letter.key)}"))
-    screen.out.print(Text(f"{'value':<11} {_decoded(letter, codec_of(settings)) or _readable(letter.value)}"))
+    event = _event_in(letter, codec_of(settings))
+    value = _readable(letter.value) if event is None else json.dumps(event, default=str, ensure_ascii=False)
+    screen.out.print(Text(f"{'value':<11} {value}"))
     return 0
 
 
@@ -98,7 +101,7 @@ def _retry_all(
 ) -> tuple[int, int]:
     """How many were sent, and how many can't be."""
     codec = codec_of(settings)
-    inputs = {topics.topic_name(settings, name): channel for channel, name in topics.INPUT_TOPICS.items()}
+    topic_of = {channel: topics.topic_name(settings, name) for channel, name in topics.INPUT_TOPICS.items()}
     at, left = server_time(client), how_many(client, wanted)
     sent = kept = 0
     after = ""
@@ -106,7 +109,7 @@ def _retry_all(
         progress("sending again", left - sent - kept)
         ids = []
         for letter in some:
-            record = _record_of(letter, codec, inputs)
+            record = _record_of(letter, codec, topic_of)
             if record is None:
                 kept += 1
                 continue
@@ -126,23 +129,27 @@ def _retry_all(
     return sent, kept
 
 
-def _record_of(letter: Letter, codec: EventCodec, inputs: dict[str, str]) -> tuple[str, bytes, bytes] | None:
+def _record_of(letter: Letter, codec: EventCodec, topic_of: Mapping[str, str]) -> tuple[str, bytes, bytes] | None:
     """Topic, key and value to send; None where no event is in the letter."""
-    if letter.origin_topic in inputs:
+    if letter.origin_topic in topic_of.values():
         return letter.origin_topic, letter.key, letter.value
-    topic_of = {channel: topic for topic, channel in inputs.items()}
     if letter.stage == "produce":
         try:
             event = parse_line(letter.value)
         except ValueError:  # Undecodable is one
             return None
         return topic_of[event["channel"]], key_of(event), codec.encode(event)
-    for channel, topic in topic_of.items():
+    decoded = _event_in(letter, codec)
+    return None if decoded is None else (topic_of[decoded["channel"]], key_of(decoded), letter.value)
+
+
+def _event_in(letter: Letter, codec: EventCodec) -> Event | None:
+    """The event, with its channel, that a letter holds as a record; None where it is none."""
+    for channel in topics.INPUT_TOPICS:
         try:
-            event = codec.decode(channel, letter.value)
+            return {"channel": channel, **codec.decode(channel, letter.value)}
         except Undecodable:
             continue
-        return topic, key_of({**event, "channel": channel}), letter.value
     return None
 
 
@@ -161,17 +168,6 @@ def _line(letter: Letter) -> str:
 
 def _origin(letter: Letter) -> str:
     return f"{letter.origin_topic}/{letter.origin_partition}/{letter.origin_offset}"
-
-
-def _decoded(letter: Letter, codec: EventCodec) -> str:
-    """The event as JSON; '' where it is none."""
-    for channel in topics.INPUT_TOPICS:
-        try:
-            event = codec.decode(channel, letter.value)
-        except Undecodable:
-            continue
-        return json.dumps({"channel": channel, **event}, default=str, ensure_ascii=False)
-    return ""
 
 
 def _readable(data: bytes) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
 from typing import Any
 
 from funnel.durations import MICROSECONDS
@@ -12,8 +11,8 @@ from funnel.rules import RuleSet
 _COUNT = """
 SELECT count() FROM prospects FINAL
 WHERE status = 'open' AND (funnel, stage) IN %(stages)s AND ({conditions})"""
-_EXPIRED = "funnel = %(funnel_{n})s AND last_activity_at < %(expired_{n})s"
-_STALLED = "funnel = %(funnel_{n})s AND stage = %(stage_{n})s AND stalled_since IS NULL AND last_activity_at <= %(stalled_{n})s"
+_EXPIRED = "funnel = %(funnel_{n})s AND last_activity_at < fromUnixTimestamp64Micro(toInt64(%(expired_{n})s))"
+_STALLED = "funnel = %(funnel_{n})s AND stage = %(stage_{n})s AND stalled_since IS NULL AND last_activity_at <= fromUnixTimestamp64Micro(toInt64(%(stalled_{n})s))"
 
 
 def overdue(client: Any, rules: RuleSet, now: int | None = None) -> int:
@@ -32,7 +31,7 @@ def overdue(client: Any, rules: RuleSet, now: int | None = None) -> int:
     for one in rules.funnels:
         number = len(conditions)
         conditions.append(_EXPIRED.format(n=number))
-        values |= {f"funnel_{number}": one.funnel.name, f"expired_{number}": _time(now - one.funnel.window)}
+        values |= {f"funnel_{number}": one.funnel.name, f"expired_{number}": now - one.funnel.window}
         for name, patience in zip(one.stage_names, one.patience, strict=True):
             clock = None if patience is None else patience.stalled_clock(now)
             if clock is not None:
@@ -41,15 +40,7 @@ def overdue(client: Any, rules: RuleSet, now: int | None = None) -> int:
                 values |= {
                     f"funnel_{number}": one.funnel.name,
                     f"stage_{number}": name,
-                    f"stalled_{number}": _time(clock),
+                    f"stalled_{number}": clock,
                 }
     query = _COUNT.format(conditions=" OR ".join(f"({condition})" for condition in conditions))
     return int(client.execute(query, values)[0][0])
-
-
-def _time(instant: int) -> str:
-    """An instant as ClickHouse compares a DateTime64 with, in UTC and to the microsecond."""
-    return (
-        datetime.fromtimestamp(instant // MICROSECONDS, UTC).strftime("%Y-%m-%d %H:%M:%S")
-        + f".{instant % MICROSECONDS:06}"
-    )
