@@ -98,8 +98,9 @@ def _measure(options: argparse.Namespace, work: Path, teller: _Teller) -> dict[s
                 teller.doing("the pure core alone")
                 results["core"] = _core(events, work, results)
             if "growth" in options.parts:
-                teller.doing(f"{', '.join(f'{size:,}' for size in options.sizes)} prospects")
-                results["growth"] = grow(broker, events[-GROWTH_EVENTS:], options.sizes, teller.so_far)
+                sizes = ", ".join(f"{size:,}" for size in options.sizes)
+                teller.doing(f"{sizes} prospects, {options.rounds} rounds")
+                results["growth"] = grow(broker, events[-GROWTH_EVENTS:], options.sizes, options.rounds, teller.so_far)
     flows = {}
     if "end_to_end" in options.parts:
         flows["end_to_end"] = Flow(events, truth.lasting)
