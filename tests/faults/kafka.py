@@ -27,7 +27,14 @@ _NODE_ID = 1
 _CLUSTER_ID = "am91cm5leS10ZXN0cy1rYQ"
 
 # A small, short-lived server: the serial collector starts fastest. The code cache and thread stacks stay at their defaults.
-_JAVA_OPTIONS = ("-Xms128m", "-Xmx512m", "-XX:+UseSerialGC", "-Xshare:auto", "-Djava.awt.headless=true")
+_JAVA_OPTIONS = (
+    "-Xms128m",
+    "-Xmx512m",
+    "-XX:+UseSerialGC",
+    "-XX:TieredStopAtLevel=1",
+    "-Xshare:auto",
+    "-Djava.awt.headless=true",
+)
 
 _PROPERTIES = """\
 process.roles=broker,controller
