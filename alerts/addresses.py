@@ -6,9 +6,9 @@ What is checked is the address that is connected to, after names were resolved: 
 from __future__ import annotations
 
 import socket
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import Any
 
@@ -81,33 +81,35 @@ class PublicResolver(AbstractResolver):
         await self._resolver.close()
 
 
-class _Guard(threading.local):
-    """What the thread that looks may resolve to."""
-
-    public_only = False
-
-
-_guard = _Guard()
+_refusals: ContextVar[list[PrivateAddress] | None] = ContextVar("refusals", default=None)
+"""Where this context may connect to public addresses only: those that it was refused."""
 _resolve = socket.getaddrinfo
 
 
 def _guarded(*arguments: Any, **options: Any) -> Any:
     found = _resolve(*arguments, **options)
-    if _guard.public_only:
+    refusals = _refusals.get()
+    if refusals is not None:
         for *_, address in found:
-            check_address(str(address[0]))
+            try:
+                check_address(str(address[0]))
+            except PrivateAddress as error:
+                refusals.append(error)
+                raise
     return found
 
 
 @contextmanager
-def public_addresses_only() -> Iterator[None]:
-    """Within, this thread connects to public addresses only.
+def public_addresses_only() -> Iterator[list[PrivateAddress]]:
+    """Within, this context (and threads that it is handed to) connects to public addresses only; gives what was refused.
 
-    For libraries that open their connections themselves: requests, urllib3 and smtplib all ask `socket.getaddrinfo` and connect to what it says.
+    For libraries that open their connections themselves: requests, urllib3 and smtplib all ask `socket.getaddrinfo` and connect to what it
+    says. They take a refusal for a connection that failed, so it is noted, too.
     """
     socket.getaddrinfo = _guarded
-    before, _guard.public_only = _guard.public_only, True
+    refusals: list[PrivateAddress] = []
+    token = _refusals.set(refusals)
     try:
-        yield
+        yield refusals
     finally:
-        _guard.public_only = before
+        _refusals.reset(token)

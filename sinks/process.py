@@ -84,8 +84,9 @@ class Sink:
         collectors: dict[str, Collector] = {
             config.facts_topic: FactsCollector(Opener(config.id_key, config.personal_data)),
             config.dead_letters_topic: DeadLettersCollector(),
-            config.deliveries_topic: DeliveriesCollector(),
         }
+        if config.deliveries_topic:
+            collectors[config.deliveries_topic] = DeliveriesCollector()
         self._topics = sorted(collectors)
         self._batch = Batch(collectors, config.max_rows, config.max_bytes, config.max_delay)
         self._pending: list[Any] = []

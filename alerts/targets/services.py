@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import logging
 import re
 import threading
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 
 import apprise
 
@@ -49,9 +50,9 @@ class AppriseSender:
     async def send(self, message: Message) -> None:
         """See `alerts.targets.base.Sender`."""
         loop = asyncio.get_running_loop()
-        done: asyncio.Future[str | None] = loop.create_future()
+        done: asyncio.Future[NotDelivered | None] = loop.create_future()
 
-        def settle(why: str | None) -> None:
+        def settle(why: NotDelivered | None) -> None:
             if not done.done():
                 done.set_result(why)
 
@@ -62,37 +63,42 @@ class AppriseSender:
 
         # A thread that the end of the process does not wait for: a service that is silent must not keep us.
         threading.Thread(target=work, daemon=True, name="apprise").start()
+        longest = 2 * self._seconds + 1
         try:
-            why = await asyncio.wait_for(done, 2 * self._seconds + 1)
+            why = await asyncio.wait_for(done, longest)
         except TimeoutError:
-            raise NotDelivered(f"no answer within {2 * self._seconds + 1:g} s") from None
+            raise NotDelivered(f"no answer within {longest:g} s") from None
         if why is not None:
-            private = why.startswith(_PRIVATE)
-            raise NotDelivered(why.removeprefix(_PRIVATE), again=not private)
+            raise why
 
-    def _notify(self, message: Message) -> str | None:
+    def _notify(self, message: Message) -> NotDelivered | None:
         """Why it was not delivered; None where it was."""
-        guard = nullcontext() if self._target.allow_private else public_addresses_only()
+        text = message.text
+        guard: AbstractContextManager[list[PrivateAddress]] = (
+            nullcontext([]) if self._target.allow_private else public_addresses_only()
+        )
         try:
-            with guard, apprise.LogCapture(level=logging.WARNING) as log:  # type: ignore[no-untyped-call]  # Apprise's own
+            with guard as refusals, _captured() as log:
                 good = self._service.notify(
-                    title=message.text.subject,
-                    body=message.text.body or message.text.subject,
-                    body_format=apprise.NotifyFormat.TEXT,
+                    title=text.subject, body=text.body or text.subject, body_format=apprise.NotifyFormat.TEXT
                 )
-                said = log.getvalue() if log is not None else ""
-        except PrivateAddress as error:
-            return _PRIVATE + str(error)
+                said = log.getvalue()
         except Exception as error:
-            return f"Apprise failed ({type(error).__name__})"
+            return NotDelivered(f"Apprise failed ({type(error).__name__})")
         if good:
             return None
+        if refusals:
+            return NotDelivered(str(refusals[0]), again=False)
         # What Apprise logs may hold parts of the URL; only a status is safe to repeat.
         status = _STATUS.search(said)
-        return f"the service answered {status[1]}" if status else "the service can't be reached or refused"
+        return NotDelivered(
+            f"the service answered {status[1]}" if status else "the service can't be reached, or refused"
+        )
 
     async def close(self) -> None:
         """Nothing is held."""
 
 
-_PRIVATE = "\0"
+def _captured() -> AbstractContextManager[io.StringIO]:
+    captured: AbstractContextManager[io.StringIO] = apprise.LogCapture(level=logging.WARNING)  # type: ignore[no-untyped-call,assignment]  # Apprise's own
+    return captured
