@@ -100,5 +100,5 @@ class AppriseSender:
 
 
 def _captured() -> AbstractContextManager[io.StringIO]:
-    captured: AbstractContextManager[io.StringIO] = apprise.LogCapture(level=logging.WARNING)  # type: ignore[no-untyped-call,assignment]  # Apprise's own
+    captured: AbstractContextManager[io.StringIO] = apprise.LogCapture(level=logging.WARNING)  # type: ignore[no-untyped-call]  # Apprise's own
     return captured
