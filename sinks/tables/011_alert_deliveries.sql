@@ -11,7 +11,7 @@ CREATE TABLE IF NOT EXISTS alert_deliveries
     stage LowCardinality(String),
     state LowCardinality(String) COMMENT 'waiting, sending, sent, failed or void',
     due_at DateTime64(6, 'UTC') COMMENT 'when it is tried (again)',
-    digest String COMMENT 'which message it goes in together with others; empty: in one of its own',
+    digest String COMMENT 'which message it goes in together with others, if any',
     attempts UInt32,
     planned_at DateTime64(6, 'UTC'),
     changed_at DateTime64(6, 'UTC'),
