@@ -10,6 +10,7 @@ RUN /opt/journey/bin/pip install --requirement requirements-runtime.lock
 # It is an application in its own folder, found there by the environment: presets and tables lie beside the code.
 COPY pyproject.toml README.md ./
 COPY agents ./agents
+COPY alerts ./alerts
 COPY funnel ./funnel
 COPY funnels ./funnels
 COPY journey ./journey

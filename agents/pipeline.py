@@ -98,6 +98,7 @@ def equip(app: RunApp, pipeline: PipelineConfig, rules: RuleSet) -> None:
         touches=topic("touches"),
         partitions=pipeline.partitions,
         facts=topic("facts"),
+        stalled=topic("stalled-prospects"),
         dead_letters=topic("dead-letters"),
         dead_letter_partitions=pipeline.dead_letter_partitions,
     )

@@ -20,10 +20,12 @@ from agents.partitioning import partition_of
 from agents.records import due_at_of, records_of, state_of
 from agents.shipping import Output
 from agents.store import PartitionStore
+from funnel.alerts import alerts_of
 from funnel.facts import Facts
 from funnel.messages import Arrival, Declaration, Handed, Message
 from funnel.prospect import receive
 from funnel.state import Outcome, State, Terms
+from schemas.alerts import ALERTS
 from schemas.messages import encode_facts
 
 STATES_READY = 100_000
@@ -52,6 +54,7 @@ class Prospects:
         touches: str,
         partitions: int,
         facts: str,
+        stalled: str,
         dead_letters: str,
         dead_letter_partitions: int,
     ) -> None:
@@ -65,8 +68,9 @@ class Prospects:
             backlog: told how old the records are that are handled.
             settled: offset of a source partition before which nothing will be delivered again.
             touches: where what prospects tell each other goes ...
-            partitions: ... and how many partitions that, the changelog and `facts` have.
+            partitions: ... and how many partitions that, the changelog, `facts` and `stalled-prospects` have.
             facts: where facts go.
+            stalled: where it goes who is stalled, and who no longer is.
             dead_letters: where events that come too late go.
             dead_letter_partitions: how many partitions that has.
         """
@@ -74,7 +78,8 @@ class Prospects:
         self._acceptance, self._declarations = acceptance, declarations
         self._backlog, self._settled = backlog, settled
         self._touches, self._partitions = touches, partitions
-        self._facts, self._dead_letters, self._dead_letter_partitions = facts, dead_letters, dead_letter_partitions
+        self._facts, self._stalled = facts, stalled
+        self._dead_letters, self._dead_letter_partitions = dead_letters, dead_letter_partitions
         self._states: dict[int, dict[bytes, State]] = {}
         self.deadlines: dict[int, Deadlines] = {}
         """Of the partitions that are ours."""
@@ -122,6 +127,9 @@ class Prospects:
                     for message in _messages_of(prospect, outcome.facts):
                         told += 1
                         outputs.append(Output(self._facts, partition, prospect, message))
+                    if outcome.facts.stalls:
+                        alerts = alerts_of(prospect, outcome.facts.stalls, state, terms.rules)
+                        outputs += [Output(self._stalled, partition, prospect, ALERTS.encode(one)) for one in alerts]
                 for to, statement in outcome.sends:
                     outputs.append(Output(self._touches, partition_of(to, self._partitions), to, bytes_of(statement)))
                 if outcome.invalid:

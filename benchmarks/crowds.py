@@ -125,6 +125,7 @@ class _Worker:
             self._settled,
             touches="touches",
             facts="facts",
+            stalled="stalled-prospects",
             dead_letters="dead-letters",
             partitions=PARTITIONS,
             dead_letter_partitions=PARTITIONS,

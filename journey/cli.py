@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.text import Text
 from typer.core import TyperGroup
 
+from journey.cli_alerts import alerts_app
 from journey.cli_letters import letters_app
 from journey.cli_options import DataDirOption, FunnelOption
 from journey.errors import JourneyError
@@ -248,6 +249,7 @@ def produce(
 
 
 app.add_typer(letters_app, name="dead-letters")
+app.add_typer(alerts_app, name="alerts")
 
 
 @app.command()
@@ -264,6 +266,14 @@ def sink() -> None:
     from journey import services
 
     raise typer.Exit(services.sink(load_settings()))
+
+
+@app.command()
+def notifier() -> None:
+    """Run the notifier: tells whom JOURNEY_ALERTS names of stalled prospects."""
+    from journey import services
+
+    raise typer.Exit(services.notifier(load_settings()))
 
 
 @app.command()

@@ -126,7 +126,7 @@ class Stack:
         return [
             Step("taking in", named(*topics.INPUT_TOPICS.values(), topics.ERASURES), worker),
             Step("folding", named(topics.TOUCHES), worker, feeds_itself=True),
-            Step("writing", named(topics.FACTS, topics.DEAD_LETTERS), sink),
+            Step("writing", named(topics.FACTS, topics.DEAD_LETTERS, topics.ALERT_DELIVERIES), sink),
         ]
 
     def drain(self, progress: Progress) -> None:
@@ -139,8 +139,11 @@ class Stack:
 
     # -- life
 
-    def start(self) -> None:
+    def start(self, *, notify: bool = False) -> None:
         """Start everything; returns when it runs.
+
+        Args:
+            notify: also who tells people of stalled prospects, where a file says whom.
 
         Raises:
             JourneyError: something can't start, or the data directory may not be added to.
@@ -161,6 +164,8 @@ class Stack:
                 self._workers = [self._start_child(name, "worker") for name in names]
             if embedded or not self._group_has_members(sink_group(self.settings)):
                 self._start_child("sink", "sink")
+            if notify and self.settings.alerts:
+                self._start_child("notifier", "notifier")
             prepared.result()
         self._reader = self._clients.enter_context(connected(self.settings))
         if embedded or self.clickhouse is not None:
@@ -282,13 +287,19 @@ class Stack:
 
 @contextmanager
 def running_stack(
-    settings: Settings, *, fresh: bool = False, say: Say = lambda _: None, progress: Progress = lambda _, __: None
+    settings: Settings,
+    *,
+    fresh: bool = False,
+    notify: bool = False,
+    say: Say = lambda _: None,
+    progress: Progress = lambda _, __: None,
 ) -> Iterator[Stack]:
     """A stack that runs inside, and of which nothing is left running outside.
 
     Args:
         settings: what to use; empty `kafka` and `clickhouse` are embedded.
         fresh: remove facts and state of the data directory first.
+        notify: as in `Stack.start`.
         say: told in a line what happened.
         progress: told what is waited for while it stops.
 
@@ -305,7 +316,7 @@ def running_stack(
             data.wipe()
         stack = Stack(settings, data, say)
         try:
-            stack.start()
+            stack.start(notify=notify)
             yield stack
             stack.close(progress)
         except BaseException:

@@ -25,7 +25,7 @@ from journey.report import funnel_picture
 from journey.screen import Screen, bytes_bar, tell_bad_lines, waiting_line
 from journey.settings import Settings
 from journey.story import standings_of, steps_of, story, worth_telling
-from journey.wiring import codec_of
+from journey.wiring import alerts_of, codec_of
 from schemas.errors import Undecodable
 from schemas.ndjson import parse_line
 
@@ -63,10 +63,12 @@ def demo(settings: Settings, screen: Screen) -> int:
 
 def up(settings: Settings, screen: Screen, *, fresh: bool) -> int:
     """The stack and its workers in the foreground, until Ctrl-C."""
+    if settings.alerts:
+        alerts_of(settings)  # tell what is wrong here, not in a log
     with (
         orderly_interrupts() as interrupts,
         waiting_line(screen) as waiting,
-        running_stack(settings, fresh=fresh, say=waiting.say, progress=waiting.show) as stack,
+        running_stack(settings, fresh=fresh, notify=True, say=waiting.say, progress=waiting.show) as stack,
     ):
         waiting.hide()
         _tell_where(stack, screen)

@@ -1,4 +1,4 @@
-"""`journey worker` and `journey sink`: long-running processes that tell through logs and metrics.
+"""`journey worker`, `journey sink` and `journey notifier`: long-running processes that tell through logs and metrics.
 
 What they run is imported when they run: Faust alone takes a second to import, and no other command needs it.
 """
@@ -11,7 +11,7 @@ from funnel.history import Limits
 from journey.funnel_files import funnel_paths
 from journey.settings import Settings
 from journey.telemetry import configure_logging, serve_metrics
-from journey.wiring import id_key_of, registry_of, sink_config, worker_config
+from journey.wiring import id_key_of, notifier_config, registry_of, sink_config, worker_config
 
 if TYPE_CHECKING:
     from agents.pipeline import PipelineConfig
@@ -35,6 +35,16 @@ def sink(settings: Settings) -> int:
     configure_logging(settings)
     serve_metrics(settings.metrics_host, settings.metrics_port)
     return run_sink(configured)
+
+
+def notifier(settings: Settings) -> int:
+    """Run the notifier in this process; returns its exit code."""
+    from alerts.process import run_notifier
+
+    configured = notifier_config(settings)
+    configure_logging(settings)
+    serve_metrics(settings.metrics_host, settings.metrics_port)
+    return run_notifier(configured)
 
 
 def pipeline_config(settings: Settings) -> PipelineConfig:

@@ -123,6 +123,7 @@ class Settings(BaseSettings):
     ssl_keyfile: str = ""
     ssl_key_password: SecretStr = SecretStr("")
 
+    alerts: str = Field("", description="the file that says who is told of stalled prospects; empty: nobody")
     workers: int = Field(1, ge=1, le=64, description="how many workers a command starts that starts its own")
     data_dir: Path = Field(Path(".journey"), description="where the embedded stack keeps its data")
     metrics_host: str = Field("127.0.0.1", description="address that Prometheus metrics listen on; 0.0.0.0: on all")

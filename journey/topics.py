@@ -18,6 +18,10 @@ DEAD_LETTERS = "dead-letters"
 ERASURES = "erasures"
 """Who must not come back: ids, as keys, for good (`agents.erasures`)."""
 
+STALLED_PROSPECTS = "stalled-prospects"
+ALERT_DELIVERIES = "alert-deliveries"
+"""What became of alerts on their way (`alerts`)."""
+
 _MIB = 1024 * 1024
 INPUT_MESSAGE_BYTES = 8 * _MIB
 """Over-long events must reach intake, which makes dead letters of them."""
@@ -89,6 +93,12 @@ def wanted_topics(settings: Settings) -> tuple[Topic, ...]:
             # What a worker that no longer owned the partition has overwritten must still be there when its owner heals it (ADR 011).
             min_compaction_lag_ms=str(_DAY_MILLISECONDS),
             max_compaction_lag_ms=str(_FORGOTTEN_BY_MILLISECONDS),
+        ),
+        topic(topic_name(settings, STALLED_PROSPECTS), cleanup_policy="delete", **internal),
+        topic(
+            topic_name(settings, ALERT_DELIVERIES),
+            cleanup_policy="compact",
+            max_message_bytes=str(INTERNAL_MESSAGE_BYTES),
         ),
         topic(
             topic_name(settings, ERASURES),

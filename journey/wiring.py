@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agents.config import Security, WorkerConfig
 from journey.errors import SettingsError
 from journey.settings import Settings
-from journey.topics import DEAD_LETTERS, FACTS, topic_name
+from journey.topics import ALERT_DELIVERIES, DEAD_LETTERS, FACTS, STALLED_PROSPECTS, topic_name
 from schemas.codec import EventCodec
 from schemas.registry import FileRegistry, Registry
 from sinks.config import ClickHouseConfig, SinkConfig
 
 if TYPE_CHECKING:
+    from alerts.config import Alerts
+    from alerts.process import NotifierConfig
     from schemas.confluent import ConfluentRegistry
 
 _COMMIT_SECONDS = 0.3
@@ -108,7 +111,48 @@ def sink_config(settings: Settings) -> SinkConfig:
         kafka_options=security_of(settings).client_options(),
         facts_topic=topic_name(settings, FACTS),
         dead_letters_topic=topic_name(settings, DEAD_LETTERS),
+        deliveries_topic=topic_name(settings, ALERT_DELIVERIES),
         group=sink_group(settings),
+    )
+
+
+def alerts_of(settings: Settings) -> Alerts:
+    """Who is told of stalled prospects.
+
+    Raises:
+        SettingsError: no file is set, or something in it is wrong.
+    """
+    from alerts.config import load_alerts  # templates and more, which few commands need
+    from alerts.errors import AlertsFileError
+
+    path = _required(settings.alerts, "JOURNEY_ALERTS", "the path of a file that says who is told (docs/alerts.md)")
+    try:
+        return load_alerts(Path(path), os.environ)
+    except AlertsFileError as error:
+        raise SettingsError(str(error)) from None
+
+
+def notifier_group(settings: Settings) -> str:
+    """The notifier's consumer group."""
+    return f"{settings.app_id}-notifier"
+
+
+def notifier_config(settings: Settings) -> NotifierConfig:
+    """How the notifier runs.
+
+    Raises:
+        SettingsError: something that it needs is not set, or the alerts file is wrong.
+    """
+    from alerts.process import NotifierConfig
+
+    return NotifierConfig(
+        brokers=_required(settings.kafka, "JOURNEY_KAFKA", "the brokers, host:port[,host:port]"),
+        alerts=alerts_of(settings),
+        kafka_options=security_of(settings).client_options(),
+        alerts_topic=topic_name(settings, STALLED_PROSPECTS),
+        deliveries_topic=topic_name(settings, ALERT_DELIVERIES),
+        group=notifier_group(settings),
+        idempotent=settings.idempotent,
     )
 
 

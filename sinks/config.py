@@ -41,6 +41,8 @@ class SinkConfig:
     """What any aiokafka client needs beside the brokers: security_protocol, ssl_context, sasl_*."""
     facts_topic: str = "facts"
     dead_letters_topic: str = "dead-letters"
+    deliveries_topic: str = ""
+    """Of what became of alerts; empty: none is read."""
     group: str = "journey-sink"
     max_rows: int = 20_000
     """A batch is inserted when it has this many rows ..."""

@@ -1,4 +1,4 @@
-"""The sink: topics `facts` and `dead-letters` into ClickHouse, as a consumer group of its own.
+"""The sink: topics `facts`, `dead-letters` and `alert-deliveries` into ClickHouse, as a consumer group of its own.
 
 Offsets are committed after the insert, so a crash, a lost connection or a rebalance inserts some rows again, and the tables keep one of each.
 While ClickHouse is away the one batch in hand waits, the partitions are paused, and polling goes on so that the group keeps us.
@@ -29,6 +29,7 @@ from sinks.batch import Batch, Frozen
 from sinks.clickhouse import RETRYABLE, Writer, reason_of
 from sinks.config import SinkConfig
 from sinks.dead_letters import DeadLettersCollector
+from sinks.deliveries import DeliveriesCollector
 from sinks.errors import PoisonRecordError, SinkError
 from sinks.facts import FactsCollector
 from sinks.identifiers import Opener
@@ -84,6 +85,9 @@ class Sink:
             config.facts_topic: FactsCollector(Opener(config.id_key, config.personal_data)),
             config.dead_letters_topic: DeadLettersCollector(),
         }
+        if config.deliveries_topic:
+            collectors[config.deliveries_topic] = DeliveriesCollector()
+        self._topics = sorted(collectors)
         self._batch = Batch(collectors, config.max_rows, config.max_bytes, config.max_delay)
         self._pending: list[Any] = []
         self._uncommitted: dict[TopicPartition, int] = {}
@@ -120,13 +124,13 @@ class Sink:
             rebalance_timeout_ms=round(config.rebalance_timeout * 1000),
             **config.kafka_options,
         )
-        self._consumer.subscribe([config.facts_topic, config.dead_letters_topic], listener=_Listener(self))
+        self._consumer.subscribe(self._topics, listener=_Listener(self))
         try:
             try:
                 await self._until_stop(self._consumer.start())
             except KafkaError as error:
                 raise SinkError(f"no Kafka at {config.brokers}: {error}; start it, or set JOURNEY_KAFKA") from error
-            _log.info("sink_started", topics=[config.facts_topic, config.dead_letters_topic], group=config.group)
+            _log.info("sink_started", topics=self._topics, group=config.group)
             while not self._stopping.is_set():
                 await self._turn()
             await self._insert_rest()

@@ -53,7 +53,8 @@ class Installation:
         self._workers: list[subprocess.Popen[bytes]] = []
         names = [*TOPIC_OF_CHANNEL.values(), "dead-letters"]
         broker.create_topics(*map(self.topic, names), partitions=PARTITIONS, config=LARGE)
-        broker.create_topics(self.topic("touches"), self.topic("facts"), partitions=PARTITIONS, config=INTERNAL)
+        internal = ("touches", "facts", "stalled-prospects")
+        broker.create_topics(*map(self.topic, internal), partitions=PARTITIONS, config=INTERNAL)
         changelog = self.topic("journey-prospects-changelog")
         broker.create_topics(changelog, partitions=PARTITIONS, config={"cleanup.policy": "compact", **INTERNAL})
 

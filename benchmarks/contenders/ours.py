@@ -66,6 +66,7 @@ def equip(app: RunApp, task: Task, measured: type[Measured] = Measured) -> None:
         touches="none",
         partitions=task.partitions,
         facts=task.facts_topic,
+        stalled="stalled-prospects",
         dead_letters="none",
         dead_letter_partitions=1,
     )

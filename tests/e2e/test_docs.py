@@ -20,6 +20,7 @@ from clickhouse_driver.errors import Error as DriverError
 from prometheus_client import REGISTRY
 
 import agents.metrics
+import alerts.metrics
 import sinks.metrics
 from agents.acceptance import touch_of
 from funnel.definition import parse_funnel
@@ -335,7 +336,11 @@ def test_commands_exist(page: Path) -> None:
     group: Any = typer.main.get_command(app)
     for name, rest in _COMMAND.findall(page.read_text()):
         assert name in group.commands, f"{name_of(page)} mentions `journey {name}`, which is no command"
-        options = {option for parameter in group.commands[name].params for option in parameter.opts}
+        command = group.commands[name]
+        if (subcommands := getattr(command, "commands", None)) and (words := rest.split()):
+            assert words[0] in subcommands, f"{name_of(page)} mentions `journey {name} {words[0]}`, which is no command"
+            command = subcommands[words[0]]
+        options = {option for parameter in command.params for option in parameter.opts}
         for option in re.findall(r"(?<!\w)--[a-z-]+", rest.split(" #")[0]):
             assert option in options, f"{name_of(page)} gives `journey {name}` {option}; it has {sorted(options)}"
 
@@ -348,8 +353,9 @@ def test_all_commands_are_mentioned() -> None:
 
 
 def test_metrics_exist() -> None:
-    """Each metric in docs/operations.md is one that worker or sink has, and the other way round."""
+    """Each metric in docs/operations.md is one that worker, notifier or sink has, and the other way round."""
     assert agents.metrics
+    assert alerts.metrics
     assert sinks.metrics
     ours = {metric.name for metric in REGISTRY.collect() if metric.name.startswith("journey_")}
     text = (ROOT / "docs" / "operations.md").read_text()

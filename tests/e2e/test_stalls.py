@@ -31,6 +31,21 @@ enter = [ { type = "purchase" } ]
 STALLED = """
 SELECT stage, team, rep, account_id, toFloat64(amount) AS amount, escalated, last_type, toUnixTimestamp(stalled_since) AS since,
     stalled_for_seconds > 0 AS counts FROM stalled ORDER BY account_id"""
+ALERTS = """
+[targets.crm]
+type = "webhook"
+url = "https://crm.example.com/"
+secret_env = "CRM_SECRET"
+[[routes]]
+name = "all"
+to = "crm"
+subject = "{{ rep or 'nobody' }} asks for {{ account_id }}"
+[[routes]]
+name = "escalated"
+to = "crm"
+min_level = 1
+"""
+SECRETS = {"CRM_SECRET": "whsec_c2VjcmV0"}
 NOW = datetime.now(UTC).replace(microsecond=0)
 
 
@@ -42,6 +57,7 @@ def at(days_ago: float) -> str:
 def test_who_is_stalled(tmp_path: Path) -> None:
     """Those whose stage allows no more, in working hours where it says so; nobody whose visit expired; and no longer once they come back."""
     (tmp_path / "leads.toml").write_text(FUNNEL)
+    (tmp_path / "alerts.toml").write_text(ALERTS)
     first = [
         event("1", "web", "page_view", at(12), user_id="quiet", account_id="a-quiet"),
         event("2", "web", "page_view", at(20), user_id="long-quiet", account_id="b-long-quiet"),
@@ -70,6 +86,11 @@ def test_who_is_stalled(tmp_path: Path) -> None:
         ("talking", "sales", "ann", "e-talked", 120.5, 0, "completed", 1),
     ]
     assert [int(row[7]) for row in found[:2]] == [int((NOW - timedelta(days=days)).timestamp()) for days in (2, 10)]
+    told = journey("alerts", "preview", "--file", "alerts.toml", cwd=tmp_path, env=SECRETS)
+    assert "3 episodes since 7d, 0 of them on no route" in told
+    assert "escalated → crm: 1 messages" in told
+    assert "all → crm: 3 messages" in told
+    assert "ann asks for e-talked" in told
     second = [
         event("8", "web", "page_view", at(1), user_id="quiet"),
         event("9", "call", "completed", at(1), user_id="long-quiet", outcome="demo"),

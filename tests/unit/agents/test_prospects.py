@@ -50,6 +50,7 @@ class Agent:
             touches="touches",
             partitions=1,
             facts="facts",
+            stalled="stalled-prospects",
             dead_letters="dead-letters",
             dead_letter_partitions=1,
         )

@@ -50,6 +50,8 @@ _FINGERPRINTS = {
     ("forget", 1): (17, "ebc4b40fc08ed45add9bf9676bf85ebd21e58d623af28c644f0637855aafa8c4"),
     ("facts", 3): (19, "cd4033beea838be96c27d848cbd3d0df7919c4d81fa8bfcd279379400849f39e"),
     ("forgotten", 1): (18, "4261b7259d9ec28644d32a6b7e0ba9bce59bf8fa4bc907f9f4c3f54bcc62ade7"),
+    ("stalled-prospects", 1): (21, "b426fd78b40a45cc4ac41a2b682e8a1b99f2d8bf45211aa51ae5bf5c8b43b0ad"),
+    ("alert-deliveries", 1): (22, "470f614682a4c241057be6dea4fbb62ea2ab89afa9067387c361cdbfbbe25e3b"),
 }
 """SHA-256 of the parsing canonical form. A change here is a change of a schema that others hold data of:
 add a version instead (`v2.avsc`, an id in `ids.json`, examples)."""

@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
+from funnel.alerts import Alert
 from funnel.events import Touch
 from funnel.facts import AliasRow, Facts, IdentifierRow, SharedRow, Stall, Standing, Transition
 from schemas import messages
+from schemas.alerts import ALERTS, DELIVERIES, Delivery
 from schemas.catalog import SUBJECT_OF_CHANNEL, catalog, current
 from schemas.codec import EventCodec
 from schemas.model import Fixed, Primitive, Record
@@ -94,6 +96,19 @@ def test_statement(path: str) -> None:
     assert messages.message_kind(framed) == subject
     assert reference_read(subject, framed) == statement_datum(statement)
     assert reference_write(subject, statement_datum(statement)) == framed
+
+
+@pytest.mark.parametrize("path", _paths(["stalled-prospects", "alert-deliveries"]))
+def test_alerts(path: str) -> None:
+    """The example is the alert, or its delivery, in its bytes, for us and for avro-python3."""
+    subject, value, framed = _example(path)
+    kind, codec = (Alert, ALERTS) if subject == "stalled-prospects" else (Delivery, DELIVERIES)
+    alert = kind(**_from_hex(value, current(subject).schema))
+    assert codec.encode(alert) == framed
+    assert codec.decode(framed) == alert
+    assert type(codec.decode(framed)) is kind
+    assert reference_read(subject, framed) == alert._asdict()
+    assert reference_write(subject, alert._asdict()) == framed
 
 
 @pytest.mark.parametrize("path", _paths(["tick"]))

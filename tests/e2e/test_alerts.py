@@ -1,0 +1,79 @@
+"""Somebody is told while `journey up` runs; a file can be tried before."""
+
+from __future__ import annotations
+
+import signal
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+from tests.e2e.harness import event, journey, rows, start, wait_until
+from tests.recorder import Answer, Recorder
+
+FUNNEL = """
+name = "leads"
+window = "60d"
+[[stage]]
+name = "lead"
+stall_after = "3s"
+enter = [ { channel = "web" } ]
+[[stage]]
+name = "customer"
+enter = [ { type = "purchase" } ]
+"""
+ALERTS = """
+[targets.crm]
+type = "webhook"
+url = "{crm}"
+secret_env = "CRM_SECRET"
+allow_private = true
+give_up_after = "0s"
+[targets.refusing]
+type = "webhook"
+url = "{refusing}"
+secret_env = "CRM_SECRET"
+allow_private = true
+[[routes]]
+name = "all"
+to = ["crm", "refusing"]
+"""
+
+
+def test_who_is_stalled_is_told(tmp_path: Path) -> None:
+    """Once by name of its account, and that it is over; what a target refused is listed, and no secret is shown."""
+    secret = "a secret that nobody may read"
+    (tmp_path / "leads.toml").write_text(FUNNEL)
+    with Recorder() as crm, Recorder(lambda _: Answer(403)) as refusing:
+        (tmp_path / "alerts.toml").write_text(ALERTS.format(crm=crm.url, refusing=refusing.url))
+        variables = {"JOURNEY_ALERTS": "alerts.toml", "CRM_SECRET": secret}
+        said = journey("alerts", "test", "all", cwd=tmp_path, env=variables, code=1)
+        assert "crm: delivered" in said
+        assert "refusing: HTTP 403" in said
+        assert crm.requests.pop().json["text"]["subject"].startswith("[test] ")
+        up = start(["up", "--funnel", "leads.toml"], tmp_path, **variables)
+        try:
+            now = lambda: datetime.now(UTC).isoformat()  # noqa: E731
+            view = event("1", "web", "page_view", now(), user_id="ann", account_id="acme")
+            wait_until(lambda: (tmp_path / ".journey" / "logs" / "notifier.log").exists(), "the notifier")
+            wait_until(lambda: "Stop" in (up.stdout.readline() if up.stdout else ""), "it runs")
+            journey("produce", "-", cwd=tmp_path, stdin=view)
+            wait_until(lambda: crm.requests, "the stall is told")
+            time.sleep(0.01)
+            again = event("2", "web", "page_view", now(), user_id="ann", account_id="acme")
+            journey("produce", "-", cwd=tmp_path, stdin=again)
+            wait_until(lambda: any(one.json["type"] == "stall.resolved" for one in crm.requests), "its end is told")
+        finally:
+            up.send_signal(signal.SIGINT)
+            _, err = up.communicate(timeout=90)
+        assert up.returncode == 0, err
+    first = crm.requests[0].json
+    assert (first["type"], first["data"]["account_id"], first["data"]["stage"]) == ("stall.opened", "acme", "lead")
+    assert len({one.id for one in crm.requests}) == len(crm.requests)
+    said = journey("alerts", "list", cwd=tmp_path)
+    assert "HTTP 403" in said
+    states = rows(
+        "SELECT DISTINCT target, state FROM alert_deliveries FINAL ORDER BY target, state", tmp_path, ".journey"
+    )
+    assert {"target": "crm", "state": "sent"} in states
+    for log in (tmp_path / ".journey" / "logs").iterdir():
+        assert secret not in log.read_text(errors="replace")
