@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from funnel.events import Touch
-from funnel.facts import AliasRow, Facts, IdentifierRow, SharedRow, Stall, Standing, Transition
+from funnel.facts import AliasRow, Facts, Handoff, IdentifierRow, SharedRow, Stall, Standing, Transition
 from schemas import messages
 from schemas.catalog import SUBJECT_OF_CHANNEL, catalog, current
 from schemas.codec import EventCodec
@@ -126,6 +126,8 @@ def test_facts(path: str) -> None:
         tuple(SharedRow(**row) for row in value.get("shared", ())),
         tuple(value.get("removed_shared", ())),
         tuple(Stall(**row) for row in value.get("stalls", ())),
+        tuple(Handoff(**row) for row in value.get("handoffs", ())),
+        tuple((key["funnel"], key["visit"], key["step"], key["part"]) for key in value.get("removed_handoffs", ())),
     )
     assert messages.decode_facts(framed) == (prospect_id, facts)
     assert messages.message_kind(framed) == "facts"
