@@ -48,6 +48,8 @@ def rows_of(case: Case, truth: Truth, rng: random.Random) -> Told:
                 handoffs |= {(prospect, row[:4]): row for row in told}
                 assert len({row.key for row in rows}) == len(rows), "each is told once"
                 left = left[size:]
+                assert progress.untouched in (-1, progress.undecided)
+                assert progress.stage >= 0 or progress.undecided == -1
             last = expiry(one, progress, case.now)
             transitions += [] if last is None else [transition_row(prospect, last)]
             stands = standing(one, progress, case.now)

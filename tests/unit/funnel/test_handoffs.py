@@ -30,11 +30,11 @@ enter = [ {{ type = "page_view" }} ]
 name = "sql"
 team = "sales"
 respond_within = "4h"
-enter = [ {{ type = "demo_request" }} ]
+enter = [ {{ type = "demo_request" }}, {{ outcome = "qualified" }} ]
 [[stage]]
 name = "talks"
 team = "sales"
-enter = [ {{ outcome = "demo" }}, {{ type = "trial_started" }} ]
+enter = [ {{ outcome = "demo" }}, {{ type = "trial_started" }}, {{ campaign = "talks" }} ]
 [[stage]]
 name = "setup"
 team = "success"
@@ -111,6 +111,12 @@ def test_a_lead_that_sales_qualifies() -> None:
             [view("1", 0), demo("2", 1), event("3", 2, "web", "trial_started"), call("4", 3, "demo")],
             ["1.1 handed 2", "1.1 touched 4", "1.1 accepted 4"],
         ),
+        (
+            [view("1", 0), demo("2", 1), event("3", 2, "web", "trial_started"), call("4", 3, "qualified")],
+            ["1.1 handed 2", "1.1 touched 4", "1.1 accepted 4"],
+        ),
+        # What loses them accepts nothing, whatever stage it would enter.
+        ([demo("1", 0), call("2", 1, "lost", campaign="talks")], ["1.0 handed 1", "1.0 touched 2", "1.0 lost 2"]),
         # They go on to a third team, or buy, before anybody calls.
         ([demo("1", 0), event("2", 1, "web", "signup")], ["1.0 handed 1", "1.0 handed_on 2", "1.1 handed 2"]),
         ([demo("1", 0), buy("2", 1)], ["1.0 handed 1", "1.0 won 2"]),
@@ -212,6 +218,17 @@ def test_back_and_handed_over_again_in_one_run() -> None:
     prospect.take(demo("1", 0), 4 * HOUR)
     ends = stalls(prospect.take(call("2", 5 * HOUR, "nurture"), demo("3", 6 * HOUR), call("4", 7 * HOUR, None)))
     assert [(one.resolution, one.resolved_at) for one in ends] == [("moved", T0 + 6 * HOUR)]
+
+
+def test_only_the_hand_off_is_waited_for() -> None:
+    """A team that moves a prospect on within itself, even without a touch, is not asked for one again; nor is it once the visit is over."""
+    text = FILE.format(more="").replace('name = "talks"', 'name = "talks"\nrespond_within = "1h"\nstall_after = "2h"')
+    prospect = Prospect(rules=RuleSet([parse_funnel(text)]))
+    assert prospect.take(demo("1", 0), event("2", HOUR, "web", "trial_started")).due_at == T0 + 3 * HOUR
+    assert [one.kind for one in stalls(prospect.take(3 * HOUR))] == ["stall"]
+    assert prospect.state.progress[0].undecided == prospect.state.progress[0].untouched == 0
+    prospect.take(view("3", 95 * DAY))
+    assert prospect.state.progress[0].undecided == prospect.state.progress[0].untouched == -1
 
 
 def test_in_working_hours() -> None:
