@@ -13,6 +13,7 @@ import json
 import marshal
 from collections.abc import Mapping
 from struct import Struct
+from typing import Any
 
 from agents.notes import pack_note, unpack_note
 from funnel.events import OrderKey
@@ -26,7 +27,9 @@ from schemas.messages import decode_touch_without_body
 
 HEAD_SUFFIX = b""
 
-_FORMAT = 3
+_FORMAT = 4
+_READABLE = (3, _FORMAT)
+"""Formats that are read. In 3 `Progress` knows of no hand-offs: where events lead is derived from them, and what was folded for good waits for nobody."""
 # format, revision, due_at (-1: never), position, when the event occurred, bytes of reach that follow
 _ENVELOPE = Struct(">BqqqqH")
 _NO_TIME = 0
@@ -88,12 +91,12 @@ def state_of(terms: Terms, records: Mapping[bytes, bytes]) -> State:
     known: dict[bytes, bytes] = {}
     for suffix, value in records.items():
         form, revised, _, taken, at, size = _ENVELOPE.unpack_from(value)
-        if form != _FORMAT:
+        if form not in _READABLE:
             raise _unknown(form)
         if revised > revision:
             revision = revised
         if size and revised > latest:
-            latest, reach = revised, value[_ENVELOPE_SIZE : _ENVELOPE_SIZE + size]
+            latest, reach = revised, _reach_in(value, form, size)
         if taken > position:
             position = taken
         if len(suffix) == EVENT_SUFFIX:
@@ -140,8 +143,13 @@ def _reach_value(state: State, terms: Terms) -> bytes:
     return value if len(value) <= _MOST_REACH else b""
 
 
+def _reach_in(record: bytes, form: int, size: int) -> bytes:
+    """The reach that stands in a record; b"" where it is that of another format."""
+    return record[_ENVELOPE_SIZE : _ENVELOPE_SIZE + size] if form == _FORMAT else b""
+
+
 def _reach(value: bytes) -> Reach | None:
-    """What `_reach_value` wrote; None where another Python did and this one can't read it."""
+    """What `_reach_value` wrote; None where there is none, or another Python wrote it and this one can't read it."""
     try:
         rules, last, progress = marshal.loads(value)  # noqa: S302  only workers write to the changelog
     except (EOFError, ValueError, TypeError):
@@ -166,11 +174,11 @@ def due_at_of(records: Mapping[bytes, bytes], terms: Terms) -> int | None:
                 f"a changelog record of {len(value)} bytes is none that a worker wrote: find out who else writes to the changelog,"
                 " write a record without value under the same key there, with the headers of the newest record, and start again"
             )
-        _, revision, due, _, _, size = _ENVELOPE.unpack_from(value)
+        form, revision, due, _, _, size = _ENVELOPE.unpack_from(value)
         if revision > latest:
             latest, due_at, reach = revision, due, b""
         if revision == latest and size:
-            reach = value[_ENVELOPE_SIZE : _ENVELOPE_SIZE + size]
+            reach = _reach_in(value, form, size)
     if due_at < 0:
         return None
     found = _reach(reach)
@@ -186,14 +194,14 @@ def without_position(value: bytes) -> bytes:
     Only right where everything was settled: no message that it speaks of may be delivered again.
     """
     form, revision, due_at, _, at, size = _ENVELOPE.unpack_from(value)
-    if form != _FORMAT:
+    if form not in _READABLE:
         raise _unknown(form)
     return _ENVELOPE.pack(form, revision, due_at, NOTHING_TAKEN, at, size) + value[_ENVELOPE_SIZE:]
 
 
 def _unknown(form: int) -> UnknownFormat:
     return UnknownFormat(
-        f"a changelog record has format {form}, this program knows {_FORMAT}: run the release that wrote it, or derive the state anew"
+        f"a changelog record has format {form}, this program knows {' and '.join(map(str, _READABLE))}: run the release that wrote it, or derive the state anew"
     )
 
 
@@ -219,8 +227,15 @@ def _head(value: bytes) -> Head:
         position=position,
         as_of=document["as_of"],
         horizon=None if horizon is None else (horizon[0], horizon[1], horizon[2]),
-        base=tuple(Progress._make([*fields[:-1], tuple(map(tuple, fields[-1]))]) for fields in document["base"]),
+        base=tuple(_progress(fields) for fields in document["base"]),
         removed=tuple(((key[0], key[1], key[2]), at) for key, at in document["removed"]),
         retracted=tuple(((what, bytes.fromhex(whose)), at) for what, whose, at in document["retracted"]),
-        stalls=tuple((Stall._make(fields), at) for fields, at in document.get("stalls", ())),
+        stalls=tuple((Stall(*fields), at) for fields, at in document.get("stalls", ())),
     )
+
+
+def _progress(fields: list[Any]) -> Progress:
+    """What JSON has of one: its counts as lists, and perhaps fewer fields than there are now."""
+    named = dict(zip(Progress._fields, fields, strict=False))
+    named["counts"] = tuple(map(tuple, named["counts"]))
+    return Progress(**named)

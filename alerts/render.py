@@ -15,16 +15,19 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from funnel.alerts import OPENED, RESOLVED, Alert
 from funnel.durations import MICROSECONDS
+from funnel.facts import STALL
 
 SUBJECT = (
     "{{ stage }}: {{ account_id or prospect_id }} "
-    "{% if change == 'resolved' %}is no longer stalled ({{ resolution }})"
-    "{% else %}stalled for {{ stalled_for }}{% if level %}, escalated ({{ level }}){% endif %}{% endif %}"
+    "{% set what = 'unanswered' if kind == 'response' else 'stalled' %}"
+    "{% if change == 'resolved' %}is no longer {{ what }} ({{ resolution }})"
+    "{% else %}{{ what }} for {{ stalled_for }}{% if level %}, escalated ({{ level }}){% endif %}{% endif %}"
     "{% if rep %} · {{ rep }}{% endif %}"
 )
 BODY = """\
 Prospect {{ prospect_id }}{% if account_id %} of {{ account_id }}{% endif %} in {{ funnel }} / {{ stage }}{% if team %} ({{ team }}){% endif %}
 {% if change == 'resolved' %}Ended: {{ resolution }}, {{ resolved_at }}
+{% elif kind == 'response' %}Handed over {{ stage_entered_at }}, and not touched yet; late since {{ deadline }}
 {% else %}Nothing has happened since {{ last_activity_at }}; stalled since {{ deadline }}
 {% endif %}In this stage since {{ stage_entered_at }}{% if last_type %}; last event: {{ last_channel }} {{ last_type }}{% endif %}
 {% if amount %}Value: {{ amount }} {{ currency }}
@@ -95,7 +98,8 @@ def digest_of(alerts: Sequence[Alert], now: int, subject: str | None) -> Text:
     """Many alerts for people: a line each, those that are worth most first."""
     stalled = sum(alert.change != RESOLVED for alert in alerts)
     ended = len(alerts) - stalled
-    title = f"{stalled:,} prospects stalled" + (f", {ended:,} no longer" if ended else "")
+    what = "stalled" if all(alert.kind == STALL for alert in alerts) else "stalled or unanswered"
+    title = f"{stalled:,} prospects {what}" + (f", {ended:,} no longer" if ended else "")
     ordered = sorted(alerts, key=lambda alert: (alert.change == RESOLVED, -alert.amount, alert.deadline))
     lines = [text_of(alert, now, subject, "").subject for alert in ordered[:SHOWN_IN_DIGEST]]
     if len(ordered) > SHOWN_IN_DIGEST:

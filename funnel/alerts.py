@@ -7,14 +7,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha256
 from typing import NamedTuple
 
-from funnel.facts import Stall
+from funnel.facts import STALL, Stall
 from funnel.history import Kept
 from funnel.journey import Progress
 from funnel.rules import FunnelRules, RuleSet
 from funnel.state import State
 
 OPENED, ESCALATED, RESOLVED = "opened", "escalated", "resolved"
-STALL = "stall"
 
 
 class Alert(NamedTuple):
@@ -50,7 +49,7 @@ class Alert(NamedTuple):
     """Of the latest event ..."""
     last_type: str
     kind: str = STALL
-    """What kind of episode."""
+    """As in `funnel.facts.Stall`."""
 
     @property
     def step(self) -> str:
@@ -63,10 +62,10 @@ def alert_id_of(prospect: bytes, episode: Stall) -> bytes:
 
     Args:
         prospect: whose it is, 16 bytes.
-        episode: by its key alone: funnel, visit, stage and deadline.
+        episode: by its key alone: funnel, visit, stage, deadline and kind.
     """
-    funnel, visit, stage, deadline = episode[:4]
-    named = prospect + f"{len(funnel)} {funnel} {visit} {len(stage)} {stage} {deadline}".encode()
+    funnel, visit, stage, deadline, kind = episode.key
+    named = prospect + f"{len(funnel)} {funnel} {visit} {len(stage)} {stage} {deadline} {kind}".encode()
     return uuid.UUID(bytes=sha256(named).digest()[:16], version=5).bytes
 
 
@@ -103,5 +102,5 @@ def _alert(prospect: bytes, episode: Stall, events: Sequence[Kept], rules: Funne
         alert_id_of(prospect, episode), change, prospect, episode.funnel, episode.visit, episode.stage,
         teams.get(episode.stage) or "", episode.deadline, episode.level, episode.noticed_at, episode.resolved_at,
         episode.resolution, episode.account_id, rep, amount, currency, progress.first_campaign, progress.entered_at,
-        progress.active_at, channel, type_,
+        progress.active_at, channel, type_, episode.kind,
     )  # fmt: skip

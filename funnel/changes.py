@@ -8,7 +8,22 @@ from collections.abc import Iterable, Mapping, Sequence
 from funnel import stalls
 from funnel.erasure import is_missing
 from funnel.events import OrderKey
-from funnel.facts import AliasRow, Facts, IdentifierRow, RowKey, SharedRow, Stall, Standing, Transition
+from funnel.facts import (
+    RESPONSE,
+    STALL,
+    AliasRow,
+    Facts,
+    Handoff,
+    IdentifierRow,
+    Row,
+    RowKey,
+    SharedRow,
+    Stall,
+    Standing,
+    Transition,
+    handoff_key,
+)
+from funnel.handoffs import TOUCHED
 from funnel.history import Kept
 from funnel.identity import BOOK, Identity, Member, Way, names, own
 from funnel.journey import Progress, expiry, fold, standing
@@ -21,7 +36,7 @@ Stalled = Mapping[str, int]
 """By funnel, since when (microseconds) the prospect is stalled there."""
 
 
-def changed_rows(reception: Reception, way: Way) -> tuple[list[Transition], list[RowKey], tuple[Progress, ...]]:
+def changed_rows(reception: Reception, way: Way) -> tuple[list[Row], list[RowKey], tuple[Progress, ...]]:
     """Rows that are new or differ, keys of those that are no more, and where the events lead now."""
     before = reception.before
     if before.way.ends and way.ends:
@@ -41,16 +56,14 @@ def changed_rows(reception: Reception, way: Way) -> tuple[list[Transition], list
     return changed, removed, progress
 
 
-def _continue(
-    reception: Reception, came: Sequence[Kept]
-) -> tuple[list[Transition], list[RowKey], tuple[Progress, ...]]:
+def _continue(reception: Reception, came: Sequence[Kept]) -> tuple[list[Row], list[RowKey], tuple[Progress, ...]]:
     """Where all that came sorts after all others: given in the order, but for events that no funnel cares for."""
     touches = [kept.touch for kept in came]
     matches = 0
     for touch in touches:
         matches |= touch.matches
     before, as_of = reception.before, reception.as_of
-    rows: list[Transition] = []
+    rows: list[Row] = []
     removed: list[RowKey] = []
     reached = []
     for one, was in zip(reception.terms.rules.funnels, before.progress, strict=True):
@@ -69,7 +82,7 @@ def _continue(
     return rows, removed, tuple(reached)
 
 
-def _as_time_goes(reception: Reception) -> tuple[list[Transition], list[RowKey], tuple[Progress, ...]]:
+def _as_time_goes(reception: Reception) -> tuple[list[Row], list[RowKey], tuple[Progress, ...]]:
     """Where nothing is folded here, before and after: what was folded for good may still expire."""
     before = reception.before
     if reception.as_of == before.head.as_of:
@@ -80,7 +93,7 @@ def _as_time_goes(reception: Reception) -> tuple[list[Transition], list[RowKey],
     return changed, removed, before.progress
 
 
-def _refold(reception: Reception, start: OrderKey) -> tuple[list[Transition], list[RowKey], tuple[Progress, ...]]:
+def _refold(reception: Reception, start: OrderKey) -> tuple[list[Row], list[RowKey], tuple[Progress, ...]]:
     """Where events before the last one came or went: before `start` nothing differs."""
     before, rules = reception.before, reception.terms.rules
     events, old_events = reception.history.events, before.history.events
@@ -94,9 +107,7 @@ def _refold(reception: Reception, start: OrderKey) -> tuple[list[Transition], li
     return changed, removed, progress
 
 
-def _difference(
-    old: Mapping[RowKey, Transition], new: Mapping[RowKey, Transition]
-) -> tuple[list[Transition], list[RowKey]]:
+def _difference(old: Mapping[RowKey, Row], new: Mapping[RowKey, Row]) -> tuple[list[Row], list[RowKey]]:
     return [row for key, row in new.items() if old.get(key) != row], [key for key in old if key not in new]
 
 
@@ -122,22 +133,29 @@ def changed_standings(
     return changed, removed
 
 
-def changed_stalls(reception: Reception, progress: tuple[Progress, ...]) -> tuple[list[Stall], list[Stall]]:
-    """The episodes that go on, and those that have to be told: new, escalated or ended."""
+def changed_stalls(
+    reception: Reception, progress: tuple[Progress, ...], rows: Iterable[Row]
+) -> tuple[list[Stall], list[Stall]]:
+    """The episodes that go on, and those that have to be told: new, escalated or ended. `rows` are those that changed."""
     known = reception.before.head.going_on
     if not known and not reception.clock:
         return [], []
-    standings = []
+    answers = {row[:3]: row.occurred_at for row in rows if isinstance(row, Handoff) and row.part == TOUCHED}
+    watched: list[stalls.Watched] = []
     for one, now in zip(reception.terms.rules.funnels, progress, strict=True):
         where = standing(one, now, reception.as_of)
         is_open = where is not None and where.status == "open"
-        standings.append((where, one.patience[now.stage] if is_open else None))
-    return stalls.changed(standings, known, reception.clock)
+        watched.append(stalls.Watched(STALL, where, one.patience[now.stage] if is_open else None))
+        answered_at: int | None = None
+        if now.untouched != now.step:
+            answered_at = answers.get((one.funnel.name, now.visit, now.step), 0)
+        watched.append(stalls.Watched(RESPONSE, where, one.responses[now.stage] if is_open else None, answered_at))
+    return stalls.changed(watched, known, reception.clock)
 
 
 def stalled_since(going_on: Iterable[Stall]) -> Stalled:
     """By funnel, since when the prospect is stalled there, from the episodes that go on."""
-    return {episode.funnel: episode.deadline for episode in going_on}
+    return {episode.funnel: episode.deadline for episode in going_on if episode.kind == STALL}
 
 
 def identity_rows(identity: Identity, way: Way) -> dict[Retracted, IdentityRow]:
@@ -156,29 +174,31 @@ def identity_rows(identity: Identity, way: Way) -> dict[Retracted, IdentityRow]:
 
 def facts_of(
     revision: int,
-    transitions: list[Transition],
+    rows: list[Row],
     removed: list[RowKey],
     standings: list[Standing],
-    rows: list[IdentityRow],
+    identity: list[IdentityRow],
     retracted: list[Retracted],
     episodes: list[Stall],
 ) -> Facts | None:
     """One message of all that; None where it is nothing. `removed` has the keys of standings, too."""
-    if not (transitions or removed or standings or rows or retracted or episodes):
+    if not (rows or removed or standings or identity or retracted or episodes):
         return None
     return Facts(
         revision,
-        tuple(transitions),
-        tuple(key for key in removed if key[1]),
+        tuple([row for row in rows if type(row) is Transition]),
+        tuple(key for key in removed if key[1] and key[2] >= 0),
         tuple(standings),
         tuple(key[0] for key in removed if not key[1]),
-        tuple(row for row in rows if isinstance(row, IdentifierRow)),
+        tuple(row for row in identity if isinstance(row, IdentifierRow)),
         tuple(IdentifierRow(whose[0], whose[1:]) for what, whose in retracted if what == "identifier"),
-        tuple(row for row in rows if isinstance(row, AliasRow)),
+        tuple(row for row in identity if isinstance(row, AliasRow)),
         tuple(whose for what, whose in retracted if what == "alias"),
-        tuple(row for row in rows if isinstance(row, SharedRow)),
+        tuple(row for row in identity if isinstance(row, SharedRow)),
         tuple(whose[0] for what, whose in retracted if what == "shared"),
         tuple(episodes),
+        tuple([row for row in rows if type(row) is Handoff]),
+        tuple(handoff_key(key) for key in removed if key[2] < 0) if removed else (),
     )
 
 

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from funnel.calendar import Calendar, parse_calendar, parse_zone
-from funnel.durations import UNIT_SECONDS, parse_duration
+from funnel.durations import UNIT_SECONDS
+from funnel.handoffs import may_be_handed
+from funnel.reading import FunnelError, Reading
 
 RESERVED_STAGES = ("lost", "expired")
 """What `to_stage` says of closed visits; no stage may be called so."""
@@ -31,14 +33,6 @@ _DEFAULT_ACTIVITY: tuple[dict[str, Any], ...] = (
     {"channel": "email", "type": ["opened", "clicked", "replied"]},
     {"channel": "call", "type": "completed"},
 )
-
-
-class FunnelError(ValueError):
-    """A funnel file is wrong; says in which file, at which key, and what was expected there."""
-
-    def __init__(self, file: str, key: str, expected: str) -> None:
-        super().__init__(f"{file}: {key}: {expected}" if key else f"{file}: {expected}")
-        self.file, self.key, self.expected = file, key, expected
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +61,9 @@ class Stage:
     escalate: tuple[int, ...] = ()
     """How long (microseconds) after that it is told again, to others; ascending."""
     calendar: Calendar | None = None
-    """In whose working hours both are counted; None: at any time."""
+    """In whose working hours all of these are counted; None: at any time."""
+    respond_within: int | None = None
+    """Microseconds within which its team has to touch a prospect that another team hands over; None: no matter when."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +91,8 @@ class Funnel:
     activity: tuple[Clause, ...] = ()
     lost: tuple[Clause, ...] = ()
     back: tuple[Back, ...] = field(default=())
+    touch: tuple[Clause, ...] = ()
+    """What of a team's doings touches a prospect that was handed to it; (): a completed call."""
 
 
 def load_funnels(paths: Iterable[Path]) -> tuple[Funnel, ...]:
@@ -135,18 +133,12 @@ def parse_funnel(text: str, file: str = "<text>") -> Funnel:
     return _Reader(file).funnel(document)
 
 
-class _Reader:
+class _Reader(Reading):
     """Reads one document; every method takes the key it stands at, for errors."""
-
-    def __init__(self, file: str) -> None:
-        self._file = file
-
-    def _wrong(self, key: str, expected: str) -> FunnelError:
-        return FunnelError(self._file, key, expected)
 
     def funnel(self, document: Mapping[str, Any]) -> Funnel:
         known = ("name", "version", "timezone", "window", "rest", "wake", "activity", "stage", "lost", "back")
-        self._only(document, "", (*known, "calendar", "holidays"))
+        self._only(document, "", (*known, "calendar", "holidays", "handoff"))
         timezone = self._timezone(document.get("timezone", "UTC"))
         holidays = self._holidays(document, "", "")
         calendar = self._calendar(document, "", timezone, holidays, None)
@@ -173,6 +165,7 @@ class _Reader:
                 self._back(entry, f"back[{number}]", index)
                 for number, entry in enumerate(self._list(document.get("back", []), "back"))
             ),
+            touch=self._touch(document),
         )
 
     def _stages(self, raw: object, timezone: str, holidays: str, calendar: Calendar | None) -> tuple[Stage, ...]:
@@ -182,7 +175,7 @@ class _Reader:
         stages: list[Stage] = []
         for number, entry in enumerate(entries):
             key = f"stage[{number}]"
-            known = ("name", "team", "stall_after", "escalate", "calendar", "holidays", "enter")
+            known = ("name", "team", "stall_after", "escalate", "respond_within", "calendar", "holidays", "enter")
             table = self._table(entry, key, known)
             name = self._name(table.get("name"), f"{key}.name")
             if name in RESERVED_STAGES:
@@ -198,18 +191,32 @@ class _Reader:
                     name=name,
                     enter=self._clauses(table.get("enter"), f"{key}.enter"),
                     team=team,
-                    **self._stall(table, key, hours),
+                    **self._deadlines(table, key, hours),
                 )
             )
+        teams = [stage.team for stage in stages]
+        for number, stage in enumerate(stages):
+            if stage.respond_within is not None and not may_be_handed(teams, number):
+                raise self._wrong(
+                    f"stage[{number}].respond_within",
+                    "expected only where another team hands over: on a stage with a team, after one of another team, that is not the last",
+                )
         return tuple(stages)
 
-    def _stall(self, table: Mapping[str, Any], key: str, calendar: Calendar | None) -> dict[str, Any]:
-        """When a prospect in the stage is stalled, and when that is told again."""
-        units = UNIT_SECONDS if calendar is None else calendar.unit_seconds
+    def _deadlines(self, table: Mapping[str, Any], key: str, calendar: Calendar | None) -> dict[str, Any]:
+        """By when what has to happen in a stage; with the calendar, where anything has to."""
+        found = self._stall(table, key, UNIT_SECONDS if calendar is None else calendar.unit_seconds)
+        return {**found, "calendar": calendar} if found else {}
+
+    def _stall(self, table: Mapping[str, Any], key: str, units: Mapping[str, int]) -> dict[str, Any]:
+        """When a prospect in the stage is stalled, when that is told again, and when its team is late to respond."""
+        found: dict[str, Any] = {}
+        if "respond_within" in table:
+            found["respond_within"] = self._duration(table["respond_within"], f"{key}.respond_within", units)
         if "stall_after" not in table:
             if "escalate" in table:
                 raise self._wrong(f"{key}.escalate", "expected beside stall_after, which it counts from")
-            return {}
+            return found
         escalate = [
             self._duration(text, f"{key}.escalate[{number}]", units)
             for number, text in enumerate(self._list(table.get("escalate", []), f"{key}.escalate"))
@@ -217,7 +224,7 @@ class _Reader:
         if any(later <= earlier for earlier, later in pairwise([0, *escalate])):
             raise self._wrong(f"{key}.escalate", "expected durations, each longer than the one before")
         stall_after = self._duration(table["stall_after"], f"{key}.stall_after", units)
-        return {"stall_after": stall_after, "escalate": tuple(escalate), "calendar": calendar}
+        return {**found, "stall_after": stall_after, "escalate": tuple(escalate)}
 
     def _calendar(
         self, table: Mapping[str, Any], at: str, timezone: str, holidays: str, default: Calendar | None
@@ -245,6 +252,16 @@ class _Reader:
             to=self._stage_index(table.get("to"), f"{key}.to", index),
             on=self._clauses(table.get("on"), f"{key}.on"),
         )
+
+    def _touch(self, document: Mapping[str, Any]) -> tuple[Clause, ...]:
+        table = self._table(document.get("handoff", {}), "handoff", ("touch",))
+        if "handoff" not in document:
+            return ()
+        clauses = self._clauses(table.get("touch"), "handoff.touch")
+        for number, clause in enumerate(clauses):
+            if clause.counted:
+                raise self._wrong(f"handoff.touch[{number}].at_least", "expected no at_least: the first touch is one")
+        return clauses
 
     def _clauses(self, raw: object, key: str, *, may_be_empty: bool = False) -> tuple[Clause, ...]:
         entries = self._list(raw, key)
@@ -285,19 +302,6 @@ class _Reader:
             raise self._wrong(key, "expected a string or a list of strings (globs: * and ? are special)")
         return tuple(globs)
 
-    def _whole(self, value: object, key: str, *, least: int) -> int:
-        if type(value) is not int or value < least:
-            raise self._wrong(key, f"expected a whole number of at least {least}")
-        if value > 1_000_000_000:
-            raise self._wrong(key, "expected a whole number of at most 1000000000")
-        return value
-
-    def _duration(self, value: object, key: str, unit_seconds: Mapping[str, int] = UNIT_SECONDS) -> int:
-        try:
-            return parse_duration(value, unit_seconds)
-        except ValueError as error:
-            raise self._wrong(key, str(error)) from error
-
     def _timezone(self, value: object) -> str:
         expected = self._wrong("timezone", "expected an IANA time zone, such as Europe/Berlin")
         if not isinstance(value, str):
@@ -311,27 +315,6 @@ class _Reader:
         if not isinstance(value, str) or value not in index:
             raise self._wrong(key, f"expected the name of a stage: {', '.join(index)}")
         return index[value]
-
-    def _name(self, value: object, key: str) -> str:
-        if not isinstance(value, str) or not value.strip():
-            raise self._wrong(key, "expected a non-empty string")
-        return value
-
-    def _list(self, value: object, key: str) -> list[Any]:
-        if not isinstance(value, list | tuple):
-            raise self._wrong(key, "expected a list")
-        return list(value)
-
-    def _table(self, value: object, key: str, known: tuple[str, ...]) -> Mapping[str, Any]:
-        if not isinstance(value, Mapping):
-            raise self._wrong(key, f"expected a table with {', '.join(known)}")
-        self._only(value, key, known)
-        return value
-
-    def _only(self, table: Mapping[str, Any], key: str, known: tuple[str, ...]) -> None:
-        for name in table:
-            if name not in known:
-                raise self._wrong(f"{key}.{name}" if key else name, f"expected one of {', '.join(known)}")
 
 
 def _flatten(table: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:

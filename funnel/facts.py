@@ -5,7 +5,16 @@ from __future__ import annotations
 from typing import NamedTuple
 
 RowKey = tuple[str, int, int]
-"""(funnel, visit, step): what identifies a transition within its prospect."""
+"""(funnel, visit, step): what identifies a transition within its prospect.
+
+A step below 0 stands for what is told of a hand-off (`Handoff.key`).
+"""
+
+STALL, RESPONSE = "stall", "response"
+"""What is missing in an episode: `Stall.kind`."""
+
+_PARTS = 3
+"""So many things are told of a hand-off."""
 
 
 class Transition(NamedTuple):
@@ -42,6 +51,55 @@ class Transition(NamedTuple):
         return (self.funnel, self.visit, self.step)
 
 
+class Handoff(NamedTuple):
+    """One row of `handoff_parts`: one of the things that are told of a hand-off (`funnel.handoffs`). Times are microseconds, UTC."""
+
+    funnel: str
+    visit: int
+    step: int
+    """Of the transition that handed it over."""
+    part: int
+    """0: it was handed over; 1: its team touched it first; 2: what came of it. All up to here make the key."""
+    occurred_at: int
+    source: str
+    event_id: str
+    channel: str
+    type: str
+    campaign: str
+    outcome: str
+    reason: str
+    rep: str
+    """All of these are the event's with which it happened."""
+    decision: str = ""
+    """Of part 2: accepted, sent_back, lost, won or handed_on."""
+    from_team: str = ""
+    """This and all that follows is told with part 0."""
+    to_team: str = ""
+    stage: str = ""
+    first_campaign: str = ""
+    account_id: str = ""
+    respond_by: int | None = None
+    """When it is too late to respond; None: never."""
+
+    @property
+    def key(self) -> RowKey:
+        """What identifies the row within its prospect, beside keys of transitions."""
+        return (self.funnel, self.visit, -1 - _PARTS * self.step - self.part)
+
+
+HandoffKey = tuple[str, int, int, int]
+"""(funnel, visit, step, part)."""
+
+
+def handoff_key(key: RowKey) -> HandoffKey:
+    """What `Handoff.key` was made from."""
+    return (*key[:2], *divmod(-1 - key[2], _PARTS))
+
+
+Row = Transition | Handoff
+"""What the fold tells."""
+
+
 class Standing(NamedTuple):
     """One row of `prospects`: where a prospect stands in one funnel. Times are microseconds, UTC."""
 
@@ -60,13 +118,13 @@ class Standing(NamedTuple):
 
 
 class Stall(NamedTuple):
-    """One row of `stalls`: nothing happened in an open visit for longer than its stage allows. Times are microseconds, UTC."""
+    """One row of `stalls`: what should have happened in an open visit did not in the time its stage allows. Times are microseconds, UTC."""
 
     funnel: str
     visit: int
     stage: str
     deadline: int
-    """When it was too long. All up to here make the key."""
+    """When it was too long. All up to here, and `kind`, make the key."""
     level: int
     """How often it was escalated since."""
     noticed_at: int
@@ -74,8 +132,15 @@ class Stall(NamedTuple):
     resolved_at: int | None = None
     """When what ended it occurred; None: it goes on."""
     resolution: str = ""
-    """How it ended: active, moved, won, lost, expired, or void, where late events show that there was none."""
+    """How it ended: active, answered, moved, won, lost, expired, or void, where late events show that there was none."""
     account_id: str = ""
+    kind: str = STALL
+    """What is missing: anything at all (`stall`), or a touch by the team that it was handed to (`response`)."""
+
+    @property
+    def key(self) -> tuple[str, int, str, int, str]:
+        """What identifies the row within its prospect."""
+        return (*self[:4], self.kind)
 
 
 class IdentifierRow(NamedTuple):
@@ -128,3 +193,5 @@ class Facts(NamedTuple):
     """The kind, where it is shared no more."""
     stalls: tuple[Stall, ...] = ()
     """Episodes that began, were escalated or ended. What once was told stays."""
+    handoffs: tuple[Handoff, ...] = ()
+    removed_handoffs: tuple[HandoffKey, ...] = ()

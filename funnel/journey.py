@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 from funnel.durations import MICROSECONDS
 from funnel.events import Touch
-from funnel.facts import Standing, Transition
+from funnel.facts import Row, Standing, Transition
+from funnel.handoffs import decided, decision_of, handed, touched
 from funnel.rules import Counted, FunnelRules
 
 
@@ -41,12 +42,16 @@ class Progress(NamedTuple):
     account_id: str = ""
     counts: tuple[tuple[int, ...], ...] = ()
     """For each counted clause, times of its latest matches since the last visit closed: as many as it needs."""
+    undecided: int = -1
+    """Step with which the open visit was last handed to another team, while that has not decided; -1: none waits for that."""
+    untouched: int = -1
+    """The same, while the team has not touched it either."""
 
 
 START = Progress()
 
 
-def fold(rules: FunnelRules, progress: Progress, touches: Iterable[Touch]) -> tuple[Progress, list[Transition]]:
+def fold(rules: FunnelRules, progress: Progress, touches: Iterable[Touch]) -> tuple[Progress, list[Row]]:
     """Take events with everything before them known.
 
     Args:
@@ -64,9 +69,9 @@ def fold(rules: FunnelRules, progress: Progress, touches: Iterable[Touch]) -> tu
     last = len(names) - 1
 
     (visit, status, stage, step, entered_at, opened_at, closed_at, active_at,
-     first_channel, first_campaign, account_id, counts) = progress  # fmt: skip
+     first_channel, first_campaign, account_id, counts, undecided, untouched) = progress  # fmt: skip
     counts = counts or rules.nothing_counted
-    rows: list[Transition] = []
+    rows: list[Row] = []
 
     for touch in touches:
         matches = touch.matches & bits
@@ -81,6 +86,7 @@ def fold(rules: FunnelRules, progress: Progress, touches: Iterable[Touch]) -> tu
             step += 1
             entered_at = closed_at = active_at + funnel.window
             status, stage, counts = "expired", -1, rules.nothing_counted
+            undecided = untouched = -1
 
         if touch.account_id:
             account_id = touch.account_id
@@ -88,6 +94,14 @@ def fold(rules: FunnelRules, progress: Progress, touches: Iterable[Touch]) -> tu
         if matches & rules.counted_bits:
             counts, enough = _count(counted, counts, matches, at)
         furthest, lost, back, activity = rules.verdict(matches, enough)
+
+        if undecided >= 0 and rules.touches(touch):
+            if untouched >= 0:
+                rows.append(touched(funnel.name, visit, untouched, touch))
+                untouched = -1
+            if furthest >= rules.begins[stage] and not lost:
+                rows.append(decided(funnel.name, visit, undecided, touch, "accepted"))
+                undecided = -1
 
         kind, to = "", furthest
         if stage >= 0:
@@ -125,18 +139,25 @@ def fold(rules: FunnelRules, progress: Progress, touches: Iterable[Touch]) -> tu
                 to_stage, reason = "lost", reason or touch.outcome or touch.type
             else:
                 to_stage = names[to]
-            rows.append(
-                Transition(
-                    funnel.name, funnel.version, visit, step, kind, from_stage, to_stage, at, opened_at,
-                    (at - entered_at) / MICROSECONDS,
-                    touch.source, touch.event_id, touch.channel, touch.type, touch.campaign,
-                    first_channel, first_campaign, account_id, touch.amount, touch.currency, reason, touch.rep,
-                )
+            row = Transition(
+                funnel.name, funnel.version, visit, step, kind, from_stage, to_stage, at, opened_at,
+                (at - entered_at) / MICROSECONDS,
+                touch.source, touch.event_id, touch.channel, touch.type, touch.campaign,
+                first_channel, first_campaign, account_id, touch.amount, touch.currency, reason, touch.rep,
             )  # fmt: skip
+            rows.append(row)
             entered_at = at
+            if undecided >= 0 and (decision := decision_of(rules.teams, kind, stage, to)):
+                rows.append(decided(funnel.name, visit, undecided, touch, decision))
+                undecided = untouched = -1
             if kind == "lost":
                 status, stage, closed_at, counts = "lost", -1, at, rules.nothing_counted
             elif kind != "repeat":
+                if rules.hands[max(stage, 0)][to]:  # a visit that opens further on comes from the first stage's team
+                    undecided = untouched = step
+                    rows += _handed(rules, row, max(stage, 0), to, touch)
+                    if rules.touches(touch):
+                        undecided = untouched = -1
                 stage = to
                 if to == last:
                     status, stage, closed_at, counts = "won", -1, at, rules.nothing_counted
@@ -145,7 +166,7 @@ def fold(rules: FunnelRules, progress: Progress, touches: Iterable[Touch]) -> tu
 
     return (
         Progress(visit, status, stage, step, entered_at, opened_at, closed_at, active_at,
-                 first_channel, first_campaign, account_id, counts),
+                 first_channel, first_campaign, account_id, counts, undecided, untouched),
         rows,
     )  # fmt: skip
 
@@ -175,6 +196,17 @@ def standing(rules: FunnelRules, progress: Progress, as_of: int, stalled_since: 
     return Standing(
         name, visit, stage, status, progress.entered_at, progress.active_at, progress.account_id, stalled_since
     )
+
+
+def _handed(rules: FunnelRules, row: Transition, stage: int, to: int, touch: Touch) -> list[Row]:
+    """What is told of a hand-off at once: it may come with a touch that decides it, as where a call qualifies."""
+    response = rules.responses[to]
+    respond_by = None if response is None else response.deadline(row.entered_at)
+    told: list[Row] = [handed(row, (rules.teams[stage], rules.teams[to]), touch, respond_by)]
+    if rules.touches(touch):
+        told.append(touched(row.funnel, row.visit, row.step, touch))
+        told.append(decided(row.funnel, row.visit, row.step, touch, "accepted"))
+    return told
 
 
 def _expired(rules: FunnelRules, progress: Progress) -> Transition:

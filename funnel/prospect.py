@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from funnel import changes, erasure, sending
-from funnel.facts import RowKey, Stall, Standing, Transition
+from funnel.facts import Row, RowKey, Stall, Standing
 from funnel.history import History, Kept
 from funnel.identity import HERE, LEADING, SHOWN, USER, Declared, Identity, Way, way_of
 from funnel.journey import START
@@ -111,7 +111,7 @@ def _outcome(reception: Reception, settled: int) -> Outcome:
         way = way_of(reception.identity, terms.bounds, terms.opener.clear)
     applied, ignored, shared = _counts(reception, way)
     rows, removed, progress = changes.changed_rows(reception, way)
-    going_on, episodes = changes.changed_stalls(reception, progress)
+    going_on, episodes = changes.changed_stalls(reception, progress, rows)
     stalled = changes.stalled_since(going_on)
     standings, removed_standings = changes.changed_standings(reception, progress, stalled)
     identity_rows: list[changes.IdentityRow] = []
@@ -208,7 +208,7 @@ def _tally(events: Sequence[Kept], way: Way) -> tuple[int, int, int]:
 
 
 def _head(
-    reception: Reception, removed: list[RowKey], rows: list[Transition], standings: list[Standing], settled: int
+    reception: Reception, removed: list[RowKey], rows: list[Row], standings: list[Standing], settled: int
 ) -> Head:
     """The head with this clock, and the tombstones to repeat after a crash; the old one where nothing changed."""
     head = reception.before.head
@@ -228,9 +228,9 @@ def _stalled(reception: Reception, head: Head, told: Sequence[Stall], settled: i
     if not told and not head.stalls:
         return head
     episodes = {
-        episode[:4]: (episode, at) for episode, at in head.stalls if episode.resolved_at is None or at >= settled
+        episode.key: (episode, at) for episode, at in head.stalls if episode.resolved_at is None or at >= settled
     }
-    episodes.update({episode[:4]: (episode, reception.position) for episode in told})
+    episodes.update({episode.key: (episode, reception.position) for episode in told})
     pairs = tuple(episodes.values())
     return head if pairs == head.stalls else head._replace(stalls=pairs)
 

@@ -12,8 +12,10 @@ from decimal import Decimal
 from typing import Any, NamedTuple, NoReturn
 
 from funnel.definition import Clause, Funnel
+from funnel.events import Touch
 from funnel.globs import compile_globs
-from funnel.stalls import Holidays, patience_of
+from funnel.handoffs import begins, is_handed
+from funnel.stalls import Holidays, patience_of, response_of
 
 _Predicate = tuple[tuple[tuple[str, tuple[str, ...]], ...], int | None]
 _Check = Callable[[Mapping[str, Any]], object]
@@ -65,9 +67,10 @@ class FunnelRules:
         self._lost = compiled(funnel.lost)
         self._back = tuple((back.to, *compiled(back.on)) for back in funnel.back)
         self._activity = compiled(funnel.activity)
+        self._touch, _ = compiled(funnel.touch)
         self.counted = tuple(counted)
         """Clauses with `at_least`; clause j of these is bit j of `verdict`'s second argument."""
-        self.bits = 0
+        self.bits = self._touch
         """Predicates this funnel looks at: an event is relevant to it where `matches & bits` isn't 0."""
         for plain, _ in (*self._enter, self._lost, self._activity, *((p, n) for _, p, n in self._back)):
             self.bits |= plain
@@ -77,12 +80,26 @@ class FunnelRules:
         self.bits |= self.counted_bits
         self.nothing_counted: tuple[tuple[int, ...], ...] = ((),) * len(counted)
         self.stage_names = tuple(stage.name for stage in funnel.stages)
+        self.teams = tuple(stage.team for stage in funnel.stages)
+        stages = range(len(self.teams))
+        self.hands = tuple(tuple(is_handed(self.teams, stage, to) for to in stages) for stage in stages)
+        """By the stage a visit is in, and by the one it goes on to: whether it is handed to another team. No rule, as are the teams."""
+        self.begins = tuple(begins(self.teams, stage) for stage in stages)
+        """The first stage from which on all up to each one are of one team."""
         try:
             self.patience = tuple(patience_of(stage, holidays) for stage in funnel.stages)
             """For how long nothing may happen in each stage. No rule: it decides no transition."""
+            self.responses = tuple(response_of(stage, holidays) for stage in funnel.stages)
+            """The same of how long one may wait there for a team's response."""
         except ValueError as error:
             raise ValueError(f"funnel {funnel.name}: holidays: {error}") from error
         self._verdicts: dict[tuple[int, int], Verdict] = {}
+
+    def touches(self, touch: Touch) -> bool:
+        """Whether an event that is relevant to this funnel is a touch by whoever a visit was handed to."""
+        if self._touch:
+            return bool(touch.matches & self._touch)
+        return touch.type == "completed" and touch.channel == "call"
 
     def verdict(self, matches: int, enough: int) -> Verdict:
         """What an event satisfies.
@@ -173,6 +190,8 @@ class RuleSet:
                 *(rules.funnel.window, rules.funnel.rest_won, rules.funnel.rest_lost, rules.funnel.wake),
                 *([stage.enter for stage in rules.funnel.stages], rules.funnel.lost, rules.funnel.back),
                 rules.funnel.activity,
+                # What is not declared is no part: it was none before it could be.
+                *([rules.funnel.touch] if rules.funnel.touch else ()),
             )
             for rules in self.funnels
         ]

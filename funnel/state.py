@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from funnel.events import OrderKey
-from funnel.facts import Facts, RowKey, Stall, Transition
+from funnel.facts import RESPONSE, STALL, Facts, Row, RowKey, Stall
 from funnel.history import History, Kept, Limits, in_order
 from funnel.identity import HERE, NOBODY, Bounds, Identity, Note, Way, way_of
 from funnel.journey import START, Progress, due_at, expiry, fold
@@ -70,7 +70,7 @@ class Head(NamedTuple):
 
     @property
     def going_on(self) -> list[Stall]:
-        """Of the episodes those that go on; at most one a funnel."""
+        """Of the episodes those that go on; at most one of a kind a funnel."""
         return [episode for episode, _ in self.stalls if episode.resolved_at is None]
 
 
@@ -187,25 +187,32 @@ def restore(
 def next_due_at(state: State, rules: RuleSet) -> int | None:
     """When (microseconds) the wall clock next changes a row; None: never."""
     earliest = None
-    known = {episode.funnel: episode for episode in state.head.going_on} if state.head.stalls else {}
+    stalls = state.head.stalls
+    known = {(episode.funnel, episode.kind): episode for episode in state.head.going_on} if stalls else {}
     for one, progress in zip(rules.funnels, state.progress, strict=True):
         due = due_at(one, progress)
         if due is None or due <= state.head.as_of:
             continue
+        visit, stage = progress.visit, one.stage_names[progress.stage]
         patience = one.patience[progress.stage]
         if patience is not None:
-            episode = known.get(one.funnel.name)
-            stalls = patience.next_deadline(
-                progress.active_at, progress.visit, one.stage_names[progress.stage], episode
-            )
-            if stalls is not None and stalls < due:
-                due = stalls
+            episode = known.get((one.funnel.name, STALL)) if known else None
+            at = patience.next_deadline(progress.active_at, visit, stage, episode)
+            if at is not None and at < due:
+                due = at
+        if progress.untouched == progress.step:  # handed over here, and left alone since
+            response = one.responses[progress.stage]
+            if response is not None:
+                episode = known.get((one.funnel.name, RESPONSE)) if known else None
+                at = response.next_deadline(progress.entered_at, visit, stage, episode)
+                if at is not None and at < due:
+                    due = at
         if earliest is None or due < earliest:
             earliest = due
     return earliest
 
 
-def fold_all(rules: RuleSet, head: Head, events: Sequence[Kept]) -> tuple[tuple[Progress, ...], list[Transition]]:
+def fold_all(rules: RuleSet, head: Head, events: Sequence[Kept]) -> tuple[tuple[Progress, ...], list[Row]]:
     """Where the base and these events lead, per funnel, and the rows of these events."""
     base = head.base or (START,) * len(rules.funnels)
     touches = [kept.touch for kept in events]
@@ -215,7 +222,7 @@ def fold_all(rules: RuleSet, head: Head, events: Sequence[Kept]) -> tuple[tuple[
 
 def rows_of(
     rules: RuleSet, head: Head, events: Sequence[Kept], as_of: int
-) -> tuple[tuple[Progress, ...], dict[RowKey, Transition]]:
+) -> tuple[tuple[Progress, ...], dict[RowKey, Row]]:
     """Where the base and these events lead, and all rows they give as of a wall clock, by key."""
     progress, rows = fold_all(rules, head, events)
     ends = [expiry(one, p, as_of) for one, p in zip(rules.funnels, progress, strict=True)]

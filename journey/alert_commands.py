@@ -17,7 +17,7 @@ from alerts.errors import NotDelivered
 from alerts.ledger import Ledger
 from alerts.render import SAMPLE, iso, text_of, time
 from alerts.targets import Message, sender_of
-from funnel.alerts import ESCALATED, OPENED, RESOLVED, STALL, Alert, alert_id_of
+from funnel.alerts import ESCALATED, OPENED, RESOLVED, Alert, alert_id_of
 from funnel.durations import MICROSECONDS, parse_duration
 from funnel.facts import Stall
 from journey.clickhouse import connected
@@ -50,11 +50,12 @@ SELECT
     any(moves.first_campaign),
     toUnixTimestamp64Micro(maxIf(moves.entered_at, moves.entered_at <= deadline)),
     argMaxIf(moves.channel, moves.step, moves.entered_at <= deadline),
-    argMaxIf(moves.type, moves.step, moves.entered_at <= deadline)
+    argMaxIf(moves.type, moves.step, moves.entered_at <= deadline),
+    kind
 FROM told
 LEFT JOIN moves ON moves.funnel = told.funnel AND moves.prospect_id = told.prospect_id AND moves.visit = told.visit
 LEFT JOIN teams ON teams.funnel = told.funnel AND teams.stage = told.stage
-GROUP BY told.prospect_id, told.funnel AS funnel, told.visit AS visit, told.stage AS stage, told.deadline AS deadline, told.level AS level
+GROUP BY told.prospect_id, told.funnel AS funnel, told.visit AS visit, told.stage AS stage, told.deadline AS deadline, told.level AS level, told.kind AS kind
 ORDER BY any(noticed_at), told.prospect_id"""
 
 
@@ -153,13 +154,13 @@ def _planned(alerts: Alerts, stalls: list[Alert]) -> Iterator[tuple[Alert, list[
 
 def _alert_of(row: Any) -> Alert:
     (prospect, funnel, visit, stage, team, deadline, level, noticed, resolved, resolution, account, rep, amount, currency,
-     campaign, entered, channel, type_) = row  # fmt: skip
+     campaign, entered, channel, type_, kind) = row  # fmt: skip
     prospect_id = uuid.UUID(prospect).bytes
-    episode = Stall(funnel, visit, stage, deadline, level, noticed)
+    episode = Stall(funnel, visit, stage, deadline, level, noticed, kind=kind)
     return Alert(
         alert_id_of(prospect_id, episode), RESOLVED if resolved else OPENED, prospect_id, funnel, visit, stage, team or "",
         deadline, level, noticed, resolved, resolution, account, rep, amount, currency, campaign or "", entered or 0,
-        entered or 0, channel, type_, STALL,
+        entered or 0, channel, type_, kind,
     )  # fmt: skip
 
 

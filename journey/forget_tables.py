@@ -13,6 +13,7 @@ CONDITIONS = {
     "stage_transitions": "prospect_id IN %(ids)s",
     "prospects": "prospect_id IN %(ids)s",
     "stalls": "prospect_id IN %(ids)s",
+    "handoff_parts": "prospect_id IN %(ids)s",
     "prospect_identifiers": "prospect_id IN %(ids)s",
     "prospect_aliases": "new_id IN %(ids)s",
     "shared_identifiers": "identifier IN %(ids)s",

@@ -1,4 +1,4 @@
-"""Prospects that the wall clock should have told something already: that their visit expired, or that they are stalled."""
+"""Prospects that the wall clock should have told something already: that their visit expired, that they are stalled, or that nobody responded to them."""
 
 from __future__ import annotations
 
@@ -14,12 +14,20 @@ WHERE status = 'open' AND (funnel, stage) IN %(stages)s AND ({conditions})"""
 _EXPIRED = "funnel = %(funnel_{n})s AND last_activity_at < fromUnixTimestamp64Micro(toInt64(%(expired_{n})s))"
 _STALLED = "funnel = %(funnel_{n})s AND stage = %(stage_{n})s AND stalled_since IS NULL AND last_activity_at <= fromUnixTimestamp64Micro(toInt64(%(stalled_{n})s))"
 
+_UNANSWERED = """
+SELECT count() FROM handoffs AS h INNER JOIN prospects AS p FINAL ON p.funnel = h.funnel AND p.prospect_id = h.prospect_id
+WHERE p.status = 'open' AND (p.visit, p.stage, p.stage_entered_at) = (h.visit, h.stage, h.handed_at) AND h.outcome = 'waiting' AND h.first_touch_at IS NULL
+    AND (h.funnel, h.prospect_id, h.visit, h.stage) NOT IN
+        (SELECT funnel, prospect_id, visit, stage FROM stalls FINAL WHERE kind = 'response' AND resolved_at IS NULL)
+    AND ({conditions})"""
+_LATE = "h.funnel = %(funnel_{n})s AND h.stage = %(stage_{n})s AND h.handed_at <= fromUnixTimestamp64Micro(toInt64(%(late_{n})s))"
+
 
 def overdue(client: Any, rules: RuleSet, now: int | None = None) -> int:
-    """How many open visits should have expired, or be stalled, and are not.
+    """How many open visits should have expired, be stalled or wait for a response too long, and nobody has said so.
 
     Args:
-        client: reads the table `prospects`.
+        client: reads the tables `prospects` and `stalls`, and the view `handoffs`.
         rules: the funnels that run.
         now: microseconds; by default, by the clock of this machine, as workers run by it.
     """
@@ -43,4 +51,20 @@ def overdue(client: Any, rules: RuleSet, now: int | None = None) -> int:
                     f"stalled_{number}": clock,
                 }
     query = _COUNT.format(conditions=" OR ".join(f"({condition})" for condition in conditions))
+    return int(client.execute(query, values)[0][0]) + _unanswered(client, rules, now)
+
+
+def _unanswered(client: Any, rules: RuleSet, now: int) -> int:
+    conditions: list[str] = []
+    values: dict[str, Any] = {}
+    for one in rules.funnels:
+        for name, response in zip(one.stage_names, one.responses, strict=True):
+            clock = None if response is None else response.stalled_clock(now)
+            if clock is not None:
+                number = len(conditions)
+                conditions.append(_LATE.format(n=number))
+                values |= {f"funnel_{number}": one.funnel.name, f"stage_{number}": name, f"late_{number}": clock}
+    if not conditions:
+        return 0
+    query = _UNANSWERED.format(conditions=" OR ".join(f"({condition})" for condition in conditions))
     return int(client.execute(query, values)[0][0])

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from funnel.events import Touch
-from funnel.facts import AliasRow, Facts, IdentifierRow, SharedRow, Stall, Standing, Transition
+from funnel.facts import AliasRow, Facts, Handoff, IdentifierRow, SharedRow, Stall, Standing, Transition
 from funnel.messages import (
     Alias,
     Declaration,
@@ -89,6 +89,8 @@ _CONSTRUCT: dict[str, Callable[[Mapping[str, str]], str]] = {
     "journey.facts.v1.Alias": _tuple_of(AliasRow, "AliasRow"),
     "journey.facts.v1.Shared": _tuple_of(SharedRow, "SharedRow"),
     "journey.facts.v1.Stall": _tuple_of(Stall, "Stall"),
+    "journey.facts.v1.Handoff": _tuple_of(Handoff, "Handoff"),
+    "journey.facts.v1.RemovedHandoff": lambda values: "({funnel}, {visit}, {step}, {part})".format(**values),
 } | {name: _tuple_of(kind, kind.__name__) for name, kind in _STATEMENT_NAMES.items()}
 _NAMES: dict[str, Any] = {
     "new": tuple.__new__,
@@ -101,6 +103,7 @@ _NAMES: dict[str, Any] = {
     "AliasRow": AliasRow,
     "SharedRow": SharedRow,
     "Stall": Stall,
+    "Handoff": Handoff,
 } | {kind.__name__: kind for _, kind in _STATEMENTS}
 _UNPACK = {
     "journey.touch.v1.Touch": ", ".join(Touch._fields),
@@ -113,6 +116,8 @@ _UNPACK = {
     "journey.facts.v1.Alias": ", ".join(AliasRow._fields),
     "journey.facts.v1.Shared": ", ".join(SharedRow._fields),
     "journey.facts.v1.Stall": ", ".join(Stall._fields),
+    "journey.facts.v1.Handoff": ", ".join(Handoff._fields),
+    "journey.facts.v1.RemovedHandoff": "funnel, visit, step, part",
     # The comma makes one field a tuple of it, too.
 } | {name: f"{', '.join(kind._fields)}," for name, kind in _STATEMENT_NAMES.items()}
 _CONVERT = {

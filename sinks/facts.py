@@ -1,4 +1,4 @@
-"""Topic `facts` to the tables of prospects, of their identifiers and of their stalls.
+"""Topic `facts` to the tables of prospects, of their identifiers, of their stalls and of their hand-offs.
 
 Rows are kept as the tuples they are decoded to and turned into columns at once, in C: building columns value by value costs more than all else here.
 """
@@ -10,7 +10,7 @@ from itertools import repeat
 from typing import Any
 from uuid import UUID
 
-from funnel.facts import AliasRow, Facts, SharedRow, Stall, Standing, Transition
+from funnel.facts import AliasRow, Facts, Handoff, SharedRow, Stall, Standing, Transition
 from funnel.identifiers import KINDS
 from schemas.errors import Undecodable
 from schemas.messages import decode_facts
@@ -28,6 +28,10 @@ def _removed_transition(funnel: str, visit: int, step: int) -> Transition:
 
 def _removed_standing(funnel: str) -> Standing:
     return Standing(funnel, 0, "", "", 0, 0, "")
+
+
+def _removed_handoff(funnel: str, visit: int, step: int, part: int) -> Handoff:
+    return Handoff(funnel, visit, step, part, 0, "", "", "", "", "", "", "", "")
 
 
 class _Rows:
@@ -72,6 +76,7 @@ class FactsCollector:
         self._aliases = _Rows("prospect_aliases", AliasRow._fields, "old_id")
         self._shared = _Rows("shared_identifiers", SharedRow._fields, "identifier")
         self._stalls = _Rows("stalls", Stall._fields)
+        self._handoffs = _Rows("handoff_parts", Handoff._fields)
 
     def add(self, record: Record) -> int:
         """Take one message of the topic, and tell how many rows it makes.
@@ -90,7 +95,7 @@ class FactsCollector:
             ) from error
         (
             revision, transitions, removed, standings, removed_standings, identifiers, removed_identifiers, aliases,
-            removed_aliases, shared, removed_shared, stalls,
+            removed_aliases, shared, removed_shared, stalls, handoffs, removed_handoffs,
         ) = facts  # fmt: skip
         rows = len(transitions) + len(standings) + len(removed) + len(removed_standings) + len(stalls)
         # Most messages say nothing of identity; of those that do, names are opened before anything is taken.
@@ -106,6 +111,10 @@ class FactsCollector:
             self._standings.add(prospect, revision, [_removed_standing(funnel) for funnel in removed_standings], 1)
         if stalls:
             self._stalls.add(prospect, revision, stalls, 0)
+        if handoffs or removed_handoffs:
+            self._handoffs.add(prospect, revision, handoffs, 0)
+            self._handoffs.add(prospect, revision, [_removed_handoff(*key) for key in removed_handoffs], 1)
+            rows += len(handoffs) + len(removed_handoffs)
         return rows
 
     def _add_identity(self, record: Record, prospect: UUID, facts: Facts) -> int:
@@ -142,5 +151,5 @@ class FactsCollector:
                 Decimal(amount).scaleb(-2) if amount else 0 for amount in transitions.columns[_AMOUNT]
             ]
             inserts.append(transitions)
-        others = (self._standings, self._identifiers, self._aliases, self._shared, self._stalls)
+        others = (self._standings, self._identifiers, self._aliases, self._shared, self._stalls, self._handoffs)
         return inserts + [insert for table in others if (insert := table.take())]

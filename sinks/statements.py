@@ -21,6 +21,8 @@ _HARMLESS_ALTER = re.compile(
     r"ADD (?:COLUMN|INDEX|PROJECTION|CONSTRAINT) IF NOT EXISTS |MODIFY COMMENT |COMMENT COLUMN |MODIFY SETTING |RESET SETTING ",
     re.IGNORECASE,
 )
+_ADDED = re.compile(r"ADD COLUMN IF NOT EXISTS (\w+) ", re.IGNORECASE)
+_LONGER_KEY = re.compile(r"MODIFY ORDER BY \(\w+(?:, \w+)*, (\w+)\)$", re.IGNORECASE)
 _TYPE_ENDS = re.compile(r" (?:DEFAULT|MATERIALIZED|ALIAS|EPHEMERAL|CODEC|COMMENT|TTL|STATISTICS)\b", re.IGNORECASE)
 
 
@@ -52,8 +54,8 @@ class Statement:
         if self.is_derived or self.creates:
             return None
         if match := _ALTER.match(self.shape):
-            commands = _top_level(self.shape[match.end() :])
-            return None if all(_HARMLESS_ALTER.match(command.strip()) for command in commands) else match[1]
+            commands = [command.strip() for command in _top_level(self.shape[match.end() :])]
+            return None if all(_is_harmless(command, commands) for command in commands) else match[1]
         for pattern in (_DROP, _DELETE):
             if match := pattern.match(self.shape):
                 return next(group for group in match.groups() if group)
@@ -90,6 +92,17 @@ def checksum(statements: tuple[Statement, ...]) -> str:
     """What tells changed statements from the same ones with other comments or line breaks."""
     text = ";".join(_SPACE.sub(" ", statement.sql) for statement in statements)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _is_harmless(command: str, commands: list[str]) -> bool:
+    """Whether one command of an ALTER TABLE loses nothing.
+
+    A sorting key may grow by a column that the same statement adds: all rows have the same in it. ClickHouse refuses any that would no longer
+    begin with the primary key, or grow by a column that has been there.
+    """
+    if key := _LONGER_KEY.match(command):
+        return any((added := _ADDED.match(other)) and added[1] == key[1] for other in commands)
+    return _HARMLESS_ALTER.match(command) is not None
 
 
 def _enclosed(text: str, start: int) -> str:

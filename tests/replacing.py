@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import Any
 
-from funnel.facts import Facts, RowKey, Stall, Standing, Transition
+from funnel.facts import STALL, Facts, Handoff, HandoffKey, RowKey, Stall, Standing, Transition
 from tests.translation import IdentityFacts
 
 
@@ -46,6 +46,7 @@ class ReplacingModel:
         self._aliases = ReplacingTable()
         self._shared = ReplacingTable()
         self._stalls = ReplacingTable()
+        self._handoffs = ReplacingTable()
 
     def insert(self, prospect: bytes, facts: Facts) -> None:
         """Insert what one message says."""
@@ -70,7 +71,11 @@ class ReplacingModel:
         for kind in facts.removed_shared:
             self._shared.insert((prospect, kind), facts.revision, None)
         for stall in facts.stalls:
-            self._stalls.insert((prospect, stall[:4]), facts.revision, stall)
+            self._stalls.insert((prospect, stall.key), facts.revision, stall)
+        for handoff in facts.handoffs:
+            self._handoffs.insert((prospect, handoff[:4]), facts.revision, handoff)
+        for part in facts.removed_handoffs:
+            self._handoffs.insert((prospect, part), facts.revision, None)
 
     def transitions(self) -> dict[tuple[bytes, RowKey], Transition]:
         """Give the rows of `stage_transitions` by (prospect, key)."""
@@ -80,15 +85,19 @@ class ReplacingModel:
         """Give the rows of `prospects` by (prospect, funnel)."""
         return self._standings.final()
 
-    def stalls(self) -> dict[tuple[bytes, tuple[str, int, str, int]], Stall]:
-        """Give the rows of `stalls` by (prospect, funnel, visit, stage and deadline)."""
+    def handoffs(self) -> dict[tuple[bytes, HandoffKey], Handoff]:
+        """Give the rows of `handoff_parts` by (prospect, key)."""
+        return self._handoffs.final()
+
+    def stalls(self) -> dict[tuple[bytes, tuple[str, int, str, int, str]], Stall]:
+        """Give the rows of `stalls` by (prospect, key)."""
         return self._stalls.final()
 
-    def going_on(self) -> dict[tuple[bytes, str], list[int]]:
-        """Give the deadlines of the rows of `stalls` that nothing ended, by (prospect, funnel)."""
+    def going_on(self, kind: str = STALL) -> dict[tuple[bytes, str], list[int]]:
+        """Give the deadlines of the rows of `stalls` of a kind that nothing ended, by (prospect, funnel)."""
         found: dict[tuple[bytes, str], list[int]] = {}
         for (prospect, _), stall in self.stalls().items():
-            if stall.resolved_at is None:
+            if stall.resolved_at is None and stall.kind == kind:
                 found.setdefault((prospect, stall.funnel), []).append(stall.deadline)
         return found
 

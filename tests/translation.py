@@ -13,7 +13,7 @@ from typing import NamedTuple
 from funnel import messages
 from funnel.definition import parse_funnel
 from funnel.events import Touch
-from funnel.facts import AliasRow, IdentifierRow, RowKey, SharedRow, Standing, Transition
+from funnel.facts import AliasRow, Handoff, HandoffKey, IdentifierRow, RowKey, SharedRow, Standing, Transition
 from funnel.identifiers import KINDS
 from funnel.rules import RuleSet
 from tests.generators.funnels import FunnelFile, funnel_toml
@@ -27,6 +27,7 @@ from tests.oracle import (
     identifiers_of,
     prospect_id_of,
 )
+from tests.oracle.handoffs import HandoffRow, parts_of
 from tests.oracle.identity import Event, kind_of
 
 SETTINGS = Settings(id_key=b"key of the tests", phone_region="US")
@@ -131,6 +132,27 @@ def facts_of(truth: Truth) -> tuple[dict[tuple[bytes, RowKey], Transition], dict
         prospect = fields.pop("prospect_id").bytes
         standings[prospect, standing.funnel] = Standing(**fields)
     return transitions, standings
+
+
+def handoffs_of(rows: list[HandoffRow]) -> dict[tuple[bytes, HandoffKey], Handoff]:
+    """Give what is told of the oracle's hand-offs, keyed as `tests.replacing.ReplacingModel` keys it."""
+    return {
+        (row.prospect_id.bytes, (row.funnel, row.visit, row.step, part)): Handoff(
+            row.funnel, row.visit, row.step, part, **fields
+        )
+        for row in rows
+        for part, fields in parts_of(row).items()
+    }
+
+
+def unanswered_in(rows: list[HandoffRow]) -> dict[tuple[bytes, str], list[int]]:
+    """Give the deadlines that passed without a response, by prospect and funnel."""
+    found: dict[tuple[bytes, str], list[int]] = {}
+    for row in rows:
+        if row.overdue:
+            assert row.respond_by is not None
+            found[row.prospect_id.bytes, row.funnel] = [row.respond_by]
+    return found
 
 
 class IdentityFacts(NamedTuple):

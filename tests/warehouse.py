@@ -10,10 +10,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from clickhouse_driver import Client
 
 from funnel.definition import load_funnels
+from funnel.facts import Handoff
 from sinks.config import ClickHouseConfig, SinkConfig
 from sinks.funnels import write_funnels
 from sinks.migrations import migrate
@@ -22,6 +24,7 @@ from sinks.refresh import refresh
 from tests.clickhouse import ClickHouse
 from tests.oracle import AliasRow, ConversionRow, IdentifierRow, ProspectRow, SharedRow, TransitionRow, Truth
 from tests.pipeline import ID_KEY
+from tests.translation import handoffs_of
 
 Rows = list[list[str]]
 TABLES: dict[str, tuple[str, ...]] = {
@@ -31,9 +34,13 @@ TABLES: dict[str, tuple[str, ...]] = {
     "prospect_identifiers": IdentifierRow._fields,
     "prospect_aliases": AliasRow._fields,
     "shared_identifiers": SharedRow._fields,
+    "handoff_parts": ("prospect_id", *Handoff._fields),
 }
 _MICROSECONDS = frozenset(
-    ("entered_at", "visit_opened_at", "stage_entered_at", "last_activity_at", "stalled_since", "since")
+    (
+        *("entered_at", "visit_opened_at", "stage_entered_at", "last_activity_at", "stalled_since", "since"),
+        *("occurred_at", "respond_by"),
+    )
 )
 _SECONDS = frozenset(("seconds_in_from", "seconds_to_move_on"))
 _MONEY = frozenset(("amount", "revenue"))
@@ -70,6 +77,7 @@ def expected(truth: Truth) -> dict[str, Rows]:
         "prospect_identifiers": truth.identifiers,
         "prospect_aliases": truth.aliases,
         "shared_identifiers": truth.shared,
+        "handoff_parts": [(UUID(bytes=key[0]), *row) for key, row in handoffs_of(truth.handoffs).items()],
     }
     return {table: sorted(_text(fields, row) for row in rows[table]) for table, fields in TABLES.items()}
 

@@ -21,6 +21,7 @@ from alerts.render import data_of, iso
 from alerts.targets.base import Message
 from funnel.alerts import RESOLVED, Alert
 from funnel.durations import MICROSECONDS, parse_duration
+from funnel.facts import STALL
 
 _GOOD, _OVER, _CLIENT, _SERVER = 200, 300, 400, 500
 _AGAIN = frozenset({408, 409, 423, 425, 429})
@@ -147,7 +148,7 @@ def _posted(alert: Alert, message: Message) -> dict[str, Any]:
     # Alertmanager refuses an end before the start, as an episode that late events take back has.
     ends = max(ends or 0, alert.deadline + 1)
     labels = {
-        "alertname": "ProspectStalled" if alert.kind == "stall" else "ProspectUnanswered",
+        "alertname": "ProspectStalled" if alert.kind == STALL else "ProspectUnanswered",
         "alert_id": data["alert_id"],
         "prospect_id": data["prospect_id"],
         "funnel": alert.funnel,

@@ -32,9 +32,11 @@ WITH
     ),
     episodes AS
     (
-        SELECT funnel, prospect_id, visit, stage, deadline, level
+        -- A late response may have the same deadline; it is not escalated.
+        SELECT funnel, prospect_id, visit, stage, deadline, max(level) AS level
         FROM stalls FINAL
         WHERE resolved_at IS NULL
+        GROUP BY funnel, prospect_id, visit, stage, deadline
     )
 SELECT
     p.funnel AS funnel,

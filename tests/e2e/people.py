@@ -18,7 +18,10 @@ EMAIL, USER, DEVICE, SECRET = "canary-ada@example.com", "canary-ada-7", "canary-
 CANARY = b"canary"
 PHONE = "+14155550142"
 """Ada's by the rules, as she used it first."""
-FACTS = ("stage_transitions", "prospects", "prospect_identifiers", "prospect_aliases", "shared_identifiers", "stalls")
+FACTS = (
+    *("stage_transitions", "prospects", "prospect_identifiers", "prospect_aliases", "shared_identifiers", "stalls"),
+    "handoff_parts",
+)
 _COLUMNS = "* EXCEPT (revision, is_deleted, written_at)"
 RESULTS = {
     "stage_transitions FINAL": _COLUMNS,

@@ -107,3 +107,43 @@ def test_who_is_stalled(tmp_path: Path) -> None:
         ("b-long-quiet", "lead", 1, "moved"),
         ("e-talked", "talking", 0, "won"),
     ]
+
+
+def test_who_waits_for_a_response(tmp_path: Path) -> None:
+    """Those whom marketing handed over and nobody called in time; no longer once somebody did. Calendars and moves are taken into account."""
+    funnel = FUNNEL.replace('stall_after = "5d"', 'stall_after = "5d"\nrespond_within = "2d"').replace(
+        'outcome = "demo" }', 'outcome = "demo" }, { type = "demo_request" }'
+    )
+    (tmp_path / "leads.toml").write_text(funnel)
+    first = [
+        event("1", "web", "demo_request", at(20), user_id="forgotten", account_id="a-forgotten", campaign="spring"),
+        event("2", "web", "demo_request", at(20), user_id="called", account_id="b-called"),
+        event("3", "call", "completed", at(19.9), user_id="called"),
+        event("4", "web", "demo_request", at(0.01), user_id="fresh", account_id="c-fresh"),
+        event("5", "web", "demo_request", at(20), user_id="bought", account_id="d-bought"),
+        event("6", "web", "purchase", at(19), user_id="bought"),
+    ]
+    (tmp_path / "first.ndjson").write_text("\n".join(first))
+    journey("run", "first.ndjson", "--funnel", "leads.toml", cwd=tmp_path)
+    unanswered = "SELECT account_id, stage, team, campaign FROM unanswered"
+    assert [tuple(row.values()) for row in rows(unanswered, tmp_path, ".journey")] == [
+        ("a-forgotten", "talking", "sales", "spring")
+    ]
+    episodes = "SELECT account_id, toString(kind) AS kind, resolution FROM stalls FINAL ORDER BY account_id, kind"
+    found = [tuple(row.values()) for row in rows(episodes, tmp_path, ".journey")]
+    assert [row for row in found if row[1] == "response"] == [("a-forgotten", "response", "")]
+    (tmp_path / "second.ndjson").write_text(event("7", "call", "completed", at(1), user_id="forgotten", rep="ann"))
+    journey("run", "second.ndjson", "--funnel", "leads.toml", cwd=tmp_path)
+    assert rows(unanswered, tmp_path, ".journey") == []
+    assert ("a-forgotten", "response", "answered") in [
+        tuple(row.values()) for row in rows(episodes, tmp_path, ".journey")
+    ]
+    handed = rows(
+        "SELECT account_id, outcome, first_touch_rep, in_time FROM handoffs ORDER BY account_id", tmp_path, ".journey"
+    )
+    assert [tuple(row.values()) for row in handed] == [
+        ("a-forgotten", "waiting", "ann", False),
+        ("b-called", "waiting", "", True),
+        ("c-fresh", "waiting", "", None),
+        ("d-bought", "won", "", None),
+    ]

@@ -106,7 +106,7 @@ def lengths_in(thing: Any) -> set[int]:
         return set().union(*map(lengths_in, thing))
     if not isinstance(thing, dict):
         return set()
-    found = {microseconds(thing[key]) for key in ("window", "within", "stall_after") if key in thing}
+    found = {microseconds(thing[key]) for key in ("window", "within", "stall_after", "respond_within") if key in thing}
     found |= {microseconds(length) for length in thing.get("rest", {}).values() if isinstance(length, str)}
     return found.union(*map(lengths_in, thing.values()))
 

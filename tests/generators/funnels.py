@@ -89,8 +89,28 @@ def random_funnel(rng: random.Random, name: str = "f") -> FunnelFile:
     backs = rng.choice((0, 0, 1, 2, 3))
     if backs:
         funnel["back"] = [{"to": rng.choice(stages), "on": random_clauses(rng)} for _ in range(backs)]
-    add_stalls(random.Random(json.dumps(funnel)), funnel)  # nothing else that is drawn depends on it
+    seed = json.dumps(funnel)
+    add_stalls(random.Random(seed), funnel)  # nothing else that is drawn depends on it ...
+    add_handoffs(random.Random(f"hand-offs of {seed}"), funnel)  # ... nor on this
     return funnel
+
+
+def add_handoffs(rng: random.Random, funnel: FunnelFile) -> None:
+    """Draw teams, how long they may take to respond, and what is a response."""
+    if rng.random() < 0.2:
+        return
+    stages = funnel["stage"]
+    for stage in stages:
+        if rng.random() < 0.9:
+            stage["team"] = rng.choice(("x", "x", "y", "z", ""))
+    for number, stage in enumerate(stages[:-1]):
+        team = stage.get("team", "")
+        if team and any(before.get("team", "") != team for before in stages[:number]) and rng.random() < 0.7:
+            stage["respond_within"] = rng.choice(("0s", *LENGTHS))
+    if rng.random() < 0.4:
+        clauses = [{key: wanted for key, wanted in clause.items() if key not in ("at_least", "within")}
+                   for clause in random_clauses(rng)]  # fmt: skip
+        funnel["handoff"] = {"touch": clauses}
 
 
 def add_stalls(rng: random.Random, funnel: FunnelFile) -> None:

@@ -101,5 +101,5 @@ def is_relevant(funnel: FunnelFile, event: Event) -> bool:
     clauses = [clause for stage in funnel["stage"] for clause in stage["enter"]]
     clauses += funnel.get("lost", {}).get("on", [])
     clauses += [clause for back in funnel.get("back", []) for clause in back["on"]]
-    clauses += activity_of(funnel)
+    clauses += activity_of(funnel) + funnel.get("handoff", {}).get("touch", [])
     return any(clause_matches(clause, event) for clause in clauses)

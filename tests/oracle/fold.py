@@ -20,6 +20,12 @@ class Visit:
     stage: int
     clock: int
     rows: list[TransitionRow] = field(default_factory=list)
+    causes: list[int | None] = field(default_factory=list)
+    """By row, which of the events seen caused it."""
+    until: list[int] = field(default_factory=list)
+    """By row, how many events had been seen when it came to be, its cause included."""
+    satisfied: dict[int, list[int]] = field(default_factory=dict)
+    """By event seen in the visit, whose stages' `enter` it satisfied."""
     status: str = "open"
     closed_at: int = 0
     closed_after: int = 0
@@ -84,6 +90,8 @@ class Fold:
 
     def add_row(self, visit: Visit, kind: str, to_stage: str, entered_at: int, cause: Event | None) -> None:
         """Add a row to the visit: caused by the last event seen, or by nothing."""
+        visit.causes.append(len(self.seen) - 1 if cause is not None else None)
+        visit.until.append(len(self.seen))
         step = len(visit.rows)
         known = self.seen if cause is not None else [e for e in self.seen if e["occurred_at"] <= entered_at]
         of_cause: Event = cause or {}
@@ -141,6 +149,7 @@ class Fold:
         if visit is not None and visit.status == "open":
             if event["occurred_at"] > visit.clock + self.window:
                 self.expire(visit)
+                visit.until[-1] -= 1  # this event comes after it
             else:
                 self.take_in_visit(visit, event)
                 return
@@ -162,6 +171,7 @@ class Fold:
             visit.status, visit.closed_at, visit.closed_after = "lost", event["occurred_at"], len(self.seen)
             return
         furthest = self.furthest_stage(event)
+        visit.satisfied[len(self.seen) - 1] = [] if furthest is None else [furthest]
         if furthest is not None and furthest > visit.stage:
             self.enter(visit, "advance" if furthest == visit.stage + 1 else "skip", furthest, event)
             return
@@ -191,6 +201,7 @@ class Fold:
         if furthest is None:
             return
         visit = Visit(len(self.visits) + 1, opened_by=event, stage=furthest, clock=event["occurred_at"])
+        visit.satisfied[len(self.seen) - 1] = [furthest]
         self.visits.append(visit)
         self.enter(visit, "enter", furthest, event)
 

@@ -51,13 +51,14 @@ def left_of(
             for indexes in (accounting.ignored, accounting.shared, accounting.applied)
         ),
     )
-    transitions, prospects = rows_of(events, funnels, settings, now, kept.applied, owners)
+    transitions, prospects, handed = rows_of(events, funnels, settings, now, kept.applied, owners)
     ids = {prospect_id_of(identifier, settings.id_key) for identifier in gone}
     names = {(kind_of(identifier), value_of(identifier)) for identifier in gone}
     whole = truth_of(events, funnels, settings, now, declarations)
     truth = whole._replace(
         transitions=transitions,
         prospects=prospects,
+        handoffs=handed,
         identifiers=[
             row for row in whole.identifiers if row.prospect_id not in ids and (row.kind, row.value) not in names
         ],

@@ -1,4 +1,4 @@
-"""Since when an open visit is stalled (contract, section 6), in working hours where the funnel file has a calendar."""
+"""When a stage's time is over, and since when an open visit is stalled (contract, section 6); in working hours where the funnel file has a calendar."""
 
 from __future__ import annotations
 
@@ -14,22 +14,26 @@ DAYS = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 
 def stalled_since(funnel: FunnelFile, stage: dict[str, Any], clock: int, now: int) -> int | None:
     """Give the deadline of an open visit with this clock if it has passed."""
-    if "stall_after" not in stage:
+    deadline = deadline_of(funnel, stage, "stall_after", clock)
+    return deadline if deadline is not None and deadline <= now else None
+
+
+def deadline_of(funnel: FunnelFile, stage: dict[str, Any], key: str, clock: int) -> int | None:
+    """Give when so long has passed since `clock` as a key of the stage allows; None where it says nothing."""
+    if key not in stage:
         return None
     calendar = stage.get("calendar", funnel.get("calendar", "always"))
-    count, unit = int(stage["stall_after"][:-1]), stage["stall_after"][-1]
+    count, unit = int(stage[key][:-1]), stage[key][-1]
     if calendar == "always":
-        deadline = clock + count * UNITS[unit]
-    else:
-        hours, zone = read(calendar, funnel.get("timezone", "UTC"))
-        worked = [sum(until - begin for begin, until in spans) for spans in hours]
-        minutes = {
-            **{unit: length / 60 / SECOND for unit, length in UNITS.items()},
-            "w": sum(worked),
-            "d": sum(worked) * 60 // sum(map(bool, worked)) / 60,
-        }
-        deadline = after(hours, zone, clock, round(count * minutes[unit] * 60 * SECOND))
-    return deadline if deadline <= now else None
+        return int(clock + count * UNITS[unit])
+    hours, zone = read(calendar, funnel.get("timezone", "UTC"))
+    worked = [sum(until - begin for begin, until in spans) for spans in hours]
+    minutes = {
+        **{unit: length / 60 / SECOND for unit, length in UNITS.items()},
+        "w": sum(worked),
+        "d": sum(worked) * 60 // sum(map(bool, worked)) / 60,
+    }
+    return after(hours, zone, clock, round(count * minutes[unit] * 60 * SECOND))
 
 
 def read(calendar: str, timezone: str) -> tuple[list[list[tuple[int, int]]], zoneinfo.ZoneInfo]:

@@ -12,6 +12,7 @@ from tests.oracle.clauses import FunnelFile, is_relevant
 from tests.oracle.conversion import ConversionRow, conversion_facts
 from tests.oracle.declarations import Declaration, refusal
 from tests.oracle.fold import fold
+from tests.oracle.handoffs import HandoffRow, handoffs
 from tests.oracle.identity import Event, place, prospect_id_of
 from tests.oracle.people import alias_rows, identifier_rows, shared_rows
 from tests.oracle.rows import AliasRow, IdentifierRow, ProspectRow, SharedRow, TransitionRow
@@ -55,6 +56,7 @@ class Truth(NamedTuple):
     """Declarations that are not accepted, by their index: invalid_declaration or invalid_time."""
     circles: list[Declaration]
     """Accepted ones that would close a circle: dead letters `invalid_declaration`."""
+    handoffs: list[HandoffRow]
 
 
 def truth_of(
@@ -70,7 +72,7 @@ def truth_of(
     }
     accepted = [one for index, one in enumerate(declarations) if index not in refused]
     accounting, owners, stitched = whose(events, funnels, settings, accepted)
-    transitions, prospects = rows_of(events, funnels, settings, now, accounting.applied, owners)
+    transitions, prospects, handed = rows_of(events, funnels, settings, now, accounting.applied, owners)
     return Truth(
         transitions=transitions,
         prospects=prospects,
@@ -82,6 +84,7 @@ def truth_of(
         owners=owners,
         refused=refused,
         circles=stitched.circles,
+        handoffs=handed,
     )
 
 
@@ -92,20 +95,22 @@ def rows_of(
     now: int,
     applied: Iterable[int],
     owners: dict[int, uuid.UUID],
-) -> tuple[list[TransitionRow], list[ProspectRow]]:
+) -> tuple[list[TransitionRow], list[ProspectRow], list[HandoffRow]]:
     """Give the rows of the applied events, sorted."""
     histories: dict[uuid.UUID, list[Event]] = defaultdict(list)
     for index in sorted(applied, key=lambda index: place(events[index], settings.phone_region)):
         histories[owners[index]].append(events[index])
     transitions: list[TransitionRow] = []
     prospects: list[ProspectRow] = []
+    handed: list[HandoffRow] = []
     for funnel in funnels:
         for prospect_id, history in histories.items():
             result = fold(funnel, prospect_id, history, now)
             transitions += [row for visit in result.visits for row in visit.rows]
             standing = result.standing(now)
             prospects += [] if standing is None else [standing]
-    return sorted(transitions), sorted(prospects)
+            handed += handoffs(result, now)
+    return sorted(transitions), sorted(prospects), sorted(handed, key=lambda row: row[:4])
 
 
 def account_for(

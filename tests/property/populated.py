@@ -13,7 +13,7 @@ from tests.generators import smallest
 from tests.generators.populations import PopulationCase
 from tests.oracle import truth_of
 from tests.simulator import OPENER, Simulator, record_of, records_that_declare
-from tests.translation import SETTINGS, declaration_of, facts_of, id_of, identity_facts_of, rules_of
+from tests.translation import SETTINGS, declaration_of, facts_of, handoffs_of, id_of, identity_facts_of, rules_of
 
 ORDERS = 200
 """So many arrival orders are many."""
@@ -54,6 +54,7 @@ class Population:
         self.rows: dict[str, dict[Any, Any]] = {
             "transitions": transitions,
             "standings": standings,
+            "handoffs": handoffs_of(truth.handoffs),
             **identity_facts_of(truth)._asdict(),
         }
         self.counts = truth.accounting.counts
@@ -96,6 +97,7 @@ class Population:
         rows = {
             "transitions": tables.transitions(),
             "standings": tables.standings(),
+            "handoffs": tables.handoffs(),
             **tables.identity()._asdict(),
         }
         found = [line for name, expected in self.rows.items() for line in differing(name, expected, rows[name])]

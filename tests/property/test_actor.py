@@ -8,14 +8,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from funnel.events import Touch
-from funnel.facts import Standing
+from funnel.facts import RESPONSE, Standing
 from funnel.prospect import Arrival, Message, Opener, State, Terms, Tick, empty, receive
 from tests.generators import Case, cases, smallest, strangers
-from tests.oracle import truth_of
+from tests.oracle import Truth, truth_of
 from tests.property.effort import tries
 from tests.replacing import ReplacingModel
 from tests.simulator import Simulator, terms_of
-from tests.translation import SETTINGS, facts_of, names_in, prospect_of, rules_of, touch_of
+from tests.translation import (
+    SETTINGS,
+    facts_of,
+    handoffs_of,
+    names_in,
+    prospect_of,
+    rules_of,
+    touch_of,
+    unanswered_in,
+)
 
 ORDERS = 200
 """Arrival orders for each history."""
@@ -63,6 +72,17 @@ def arrive(touches: list[tuple[bytes, Touch]], terms: Terms, now: int, rng: rand
     return tables
 
 
+def equals(tables: ReplacingModel, truth: Truth) -> bool:
+    """Whether tables hold what is true: rows, hand-offs, and the episodes that go on."""
+    expected = facts_of(truth)
+    return (
+        (tables.transitions(), tables.standings()) == expected
+        and tables.handoffs() == handoffs_of(truth.handoffs)
+        and tables.going_on() == stalled(expected[1])
+        and tables.going_on(RESPONSE) == unanswered_in(truth.handoffs)
+    )
+
+
 def stalled(standings: dict[tuple[bytes, str], Standing]) -> dict[tuple[bytes, str], list[int]]:
     """Since when who is stalled in which funnel."""
     return {key: [one.stalled_since] for key, one in standings.items() if one.stalled_since is not None}
@@ -74,15 +94,12 @@ def test_actor_equals_the_oracle_in_any_order(case: Case, seed: int) -> None:
     """Each history ends with the oracle's rows in 200 random arrival orders, with 30% duplicates."""
 
     def check(case: Case) -> bool:
-        expected = facts_of(truth_of(case.events, case.funnels, SETTINGS, case.now))
+        truth = truth_of(case.events, case.funnels, SETTINGS, case.now)
         terms = Terms(rules_of(case.funnels), Opener(bytes, names_in, bytes.decode))
         touches = [(prospect_of(event), touch_of(event, terms.rules)) for event in case.events]
         rng = random.Random(seed)
         tables = (arrive(touches, terms, case.now, rng) for _ in range(ORDERS))
-        return all(
-            (table.transitions(), table.standings()) == expected and table.going_on() == stalled(expected[1])
-            for table in tables
-        )
+        return all(equals(table, truth) for table in tables)
 
     assert check(case), f"seed {seed}: {smallest(case, lambda smaller: not check(smaller))}"
 
@@ -106,8 +123,6 @@ def test_actor_survives_crashes(case: Case, seed: int) -> None:
                 clock += int((case.now - clock) * rng.random())
                 simulator.tick_until(clock)
         simulator.tick_until(case.now)
-        tables = simulator.tables
-        expected = facts_of(truth_of(case.events, case.funnels, SETTINGS, case.now))
-        return (tables.transitions(), tables.standings()) == expected and tables.going_on() == stalled(expected[1])
+        return equals(simulator.tables, truth_of(case.events, case.funnels, SETTINGS, case.now))
 
     assert check(case), f"seed {seed}: {smallest(case, lambda smaller: not check(smaller))}"

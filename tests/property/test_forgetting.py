@@ -16,7 +16,7 @@ from tests.oracle.truth import whose
 from tests.property.effort import tries
 from tests.property.populated import check, differing
 from tests.simulator import OPENER, Simulator
-from tests.translation import SETTINGS, declaration_of, facts_of, id_of, identity_facts_of, rules_of
+from tests.translation import SETTINGS, declaration_of, facts_of, handoffs_of, id_of, identity_facts_of, rules_of
 
 
 def difference(case: PopulationCase, seed: int, *, crashes: int, stray: bool) -> str:
@@ -83,7 +83,8 @@ def _named(case: PopulationCase, rng: random.Random) -> set[str]:
 def _traces(simulator: Simulator, left: Left) -> Iterable[str]:
     """What is still known of the forgotten ones, and should not be."""
     gone = {id_of(identifier) for identifier in left.identifiers}
-    for prospect, key in [*simulator.tables.transitions(), *simulator.tables.standings()]:
+    tables = simulator.tables
+    for prospect, key in [*tables.transitions(), *tables.standings(), *tables.handoffs()]:
         if prospect in gone:
             yield f"row {key} of {prospect.hex()}"
     for one in gone:
@@ -103,6 +104,7 @@ def _differences(simulator: Simulator, left: Left) -> Iterable[str]:
     transitions, standings = facts_of(left.truth)
     yield from differing("transitions", transitions, simulator.tables.transitions())
     yield from differing("standings", standings, simulator.tables.standings())
+    yield from differing("handoffs", handoffs_of(left.truth.handoffs), simulator.tables.handoffs())
     for name, rows in identity_facts_of(left.truth)._asdict().items():
         found = simulator.tables.identity()._asdict()[name]
         # Names of identifiers are not told once more, only to be forgotten: `journey forget` deletes them with all that the prospect has.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import marshal
 import random
 from collections.abc import Mapping, Sequence
 
@@ -13,7 +15,7 @@ from funnel.definition import parse_funnel
 from funnel.events import Event
 from funnel.history import Limits
 from funnel.identity import OWN
-from funnel.prospect import Arrival, Opener, Outcome, State, Terms, Tick, empty, receive
+from funnel.prospect import Arrival, Opener, Outcome, State, Terms, Tick, empty, next_due_at, receive
 from funnel.rules import RuleSet
 from schemas.messages import decode_touch_without_body, encode_touch
 from tests.translation import names_of
@@ -27,6 +29,23 @@ RULES = RuleSet(
         )
     ]
 )
+
+
+HANDING = """
+name = "f"
+[[stage]]
+name = "seen"
+team = "marketing"
+enter = [ { type = "page_view" } ]
+[[stage]]
+name = "asked"
+team = "sales"
+respond_within = "2h"
+enter = [ { type = "demo_request" } ]
+[[stage]]
+name = "bought"
+enter = [ { type = "purchase" } ]
+"""
 
 
 TERMS = Terms(RULES, Opener(bytes, names_of, bytes.decode))
@@ -44,9 +63,9 @@ def take(state: State, messages: Sequence[Arrival | Tick], limits: Limits = Limi
     return receive(ME, state, messages, TERMS._replace(limits=limits), settled=1_000)
 
 
-def file(stored: dict[bytes, bytes], outcome: Outcome) -> None:
+def file(stored: dict[bytes, bytes], outcome: Outcome, terms: Terms = TERMS) -> None:
     """Store what an outcome changes."""
-    for suffix, value in records_of(outcome, TERMS):
+    for suffix, value in records_of(outcome, terms):
         if value is None:
             stored.pop(suffix, None)
         else:
@@ -170,6 +189,62 @@ def test_deadlines_are_those_of_the_funnels_that_run() -> None:
     file(stored, receive(ME, empty(slow), [Arrival(0, touch, encode_touch(touch))], TERMS._replace(rules=slow)))
     assert due_at_of(stored, TERMS._replace(rules=slow)) == T0 + 9 * DAY
     assert due_at_of(stored, TERMS._replace(rules=quick)) == T0 + 2 * DAY
+
+
+def as_format_3(stored: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
+    """Records as the release before hand-offs wrote them: where events lead says less, in the head and beside events."""
+    found: dict[bytes, bytes] = {}
+    for suffix, value in stored.items():
+        _, *fields, size = records._ENVELOPE.unpack_from(value)
+        payload = value[records._ENVELOPE_SIZE + size :]
+        reach = value[records._ENVELOPE_SIZE : records._ENVELOPE_SIZE + size]
+        if reach:
+            rules, last, progress = marshal.loads(reach)
+            reach = marshal.dumps((rules, last, [fields_of[:12] for fields_of in progress]), 2)
+        if suffix == records.HEAD_SUFFIX:
+            document = json.loads(payload)
+            document["base"] = [fields_of[:12] for fields_of in document["base"]]
+            document["stalls"] = [(episode[:9], at) for episode, at in document["stalls"]]
+            payload = json.dumps(document).encode()
+        found[suffix] = records._ENVELOPE.pack(3, *fields, len(reach)) + reach + payload
+    return found
+
+
+def test_records_of_the_release_before_are_read() -> None:
+    """Who waits for a response by what is still kept is found out; what was folded for good waits for nobody. Deadlines are as they would be."""
+    rules = RuleSet([parse_funnel(HANDING)])
+    terms = TERMS._replace(rules=rules)
+    asked, seen, called = (
+        Arrival(position, touch, encode_touch(touch))
+        for position, touch in enumerate(
+            touches(
+                rules,
+                event("1", 0, "web", "demo_request"),
+                view("2", HOUR),
+                event("3", 4 * HOUR, "call", "completed"),
+            )
+        )
+    )
+    for limits, waits in ((Limits(), 0), (Limits(events=1), -1)):
+        stored: dict[bytes, bytes] = {}
+        state = empty(rules)
+        for message in (asked, seen, Tick(2, T0 + 3 * HOUR)):
+            outcome = receive(ME, state, [message], terms._replace(limits=limits), settled=1_000)
+            state = outcome.state
+            file(stored, outcome, terms)
+        assert state_of(terms, stored).progress[0].untouched == 0
+        assert [one.kind for one in state.head.going_on] == ["response"]
+        old = as_format_3(stored)
+        assert state_of(terms, old).progress[0].untouched == waits
+        assert [one.kind for one in state_of(terms, old).head.going_on] == ["stall"], "all episodes were"
+        assert due_at_of(old, terms) == next_due_at(state_of(terms, old), rules)
+        outcome = receive(ME, state_of(terms, old), [called._replace(position=3)], terms)
+        assert outcome.facts is not None
+        assert len(outcome.facts.handoffs) == (waits == 0), "the touch"
+        file(old, outcome, terms)
+        assert {records._ENVELOPE.unpack_from(value)[0] for value in old.values()} == {3, 4}
+        assert state_of(terms, old).progress == outcome.state.progress
+        assert outcome.state.progress[0].untouched == -1
 
 
 def test_what_no_worker_wrote_is_refused() -> None:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from funnel.definition import Clause, FunnelError, load_funnels, parse_funnel
+from funnel.definition import Clause, load_funnels, parse_funnel
+from funnel.reading import FunnelError
 from funnel.rules import RuleSet
 
 PRESETS = Path(__file__).parents[3] / "funnels"
@@ -150,6 +151,60 @@ def test_wrong_files_are_refused(old: str, new: str, key: str, expected: str) ->
     assert (error.value.file, error.value.key) == ("tiny.toml", key)
     assert expected in error.value.expected
     assert str(error.value).startswith(f"tiny.toml: {key}: ")
+
+
+TWO_TEAMS = """
+name = "f"
+[[stage]]
+name = "lead"
+team = "marketing"
+enter = [ { channel = "web" } ]
+[[stage]]
+name = "sql"
+team = "sales"
+respond_within = "4h"
+enter = [ { type = "demo_request" } ]
+[[stage]]
+name = "customer"
+team = "success"
+enter = [ { type = "purchase" } ]
+[handoff]
+touch = [ { channel = "call" } ]
+"""
+
+
+def test_handoffs() -> None:
+    """How long a team has to respond, in the working hours of its stage, and what a touch is."""
+    funnel = parse_funnel(TWO_TEAMS)
+    assert [stage.respond_within for stage in funnel.stages] == [None, 4 * HOUR, None]
+    assert funnel.touch == (Clause((("channel", ("call",)),)),)
+    working = TWO_TEAMS.replace('"4h"', '"1d"\ncalendar = "mon-fri 09:00-17:00"')
+    stage = parse_funnel(working).stages[1]
+    assert (stage.respond_within, stage.stall_after) == (8 * HOUR, None)
+    assert stage.calendar is not None
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key", "expected"),
+    [
+        ('"4h"', '"soon"', "stage[1].respond_within", "90d"),
+        ('"sales"', '"marketing"', "stage[1].respond_within", "another team"),
+        ('"sales"', '""', "stage[1].respond_within", "another team"),
+        ('"marketing"', '"marketing"\nrespond_within = "1h"', "stage[0].respond_within", "another team"),
+        ('"success"', '"success"\nrespond_within = "1h"', "stage[2].respond_within", "not the last"),
+        ("touch = [", "on = [", "handoff.on", "touch"),
+        ('touch = [ { channel = "call" } ]', "", "handoff.touch", "list"),
+        ('{ channel = "call" }', "", "handoff.touch", "at least one clause"),
+        ('"call" }', '"call", at_least = 2, within = "1d" }', "handoff.touch[0].at_least", "the first touch is one"),
+    ],
+)
+def test_wrong_handoffs_are_refused(old: str, new: str, key: str, expected: str) -> None:
+    """By key, and with what was expected."""
+    assert old in TWO_TEAMS
+    with pytest.raises(FunnelError) as error:
+        parse_funnel(TWO_TEAMS.replace(old, new), "f.toml")
+    assert error.value.key == key
+    assert expected in error.value.expected
 
 
 def test_calendars() -> None:

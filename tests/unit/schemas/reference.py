@@ -78,6 +78,10 @@ def facts_datum(prospect_id: bytes, facts: Facts) -> dict[str, Any]:
         "shared": [row._asdict() for row in facts.shared],
         "removed_shared": list(facts.removed_shared),
         "stalls": [row._asdict() for row in facts.stalls],
+        "handoffs": [row._asdict() for row in facts.handoffs],
+        "removed_handoffs": [
+            dict(zip(("funnel", "visit", "step", "part"), key, strict=True)) for key in facts.removed_handoffs
+        ],
     }
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from funnel.events import Event, Touch
-from funnel.facts import AliasRow, Facts, IdentifierRow, SharedRow, Stall, Standing, Transition
+from funnel.facts import AliasRow, Facts, Handoff, IdentifierRow, SharedRow, Stall, Standing, Transition
 from funnel.messages import Alias, Declaration, Forget, Forgotten, Handover, Membership, Reset, Sighting, SignInsWanted
 from schemas.catalog import SUBJECT_OF_CHANNEL, current
 from schemas.model import Array, Fixed, Map, Primitive, Record, Type, Union
@@ -110,5 +110,7 @@ facts = st.builds(
     shared=_rows(SharedRow, "shared"),
     removed_shared=st.lists(LONG, max_size=3).map(tuple),
     stalls=_rows(Stall, "stalls"),
+    handoffs=_rows(Handoff, "handoffs"),
+    removed_handoffs=st.lists(st.tuples(TEXT, LONG, LONG, LONG), max_size=3).map(tuple),
 )
 prospect_ids = st.binary(min_size=16, max_size=16)

@@ -10,7 +10,7 @@ import pytest
 
 from funnel.alerts import Alert
 from funnel.events import Touch
-from funnel.facts import AliasRow, Facts, IdentifierRow, SharedRow, Stall, Standing, Transition
+from funnel.facts import AliasRow, Facts, Handoff, IdentifierRow, SharedRow, Stall, Standing, Transition
 from schemas import messages
 from schemas.alerts import ALERTS, DELIVERIES, Delivery
 from schemas.catalog import SUBJECT_OF_CHANNEL, catalog, current
@@ -141,6 +141,8 @@ def test_facts(path: str) -> None:
         tuple(SharedRow(**row) for row in value.get("shared", ())),
         tuple(value.get("removed_shared", ())),
         tuple(Stall(**row) for row in value.get("stalls", ())),
+        tuple(Handoff(**row) for row in value.get("handoffs", ())),
+        tuple((key["funnel"], key["visit"], key["step"], key["part"]) for key in value.get("removed_handoffs", ())),
     )
     assert messages.decode_facts(framed) == (prospect_id, facts)
     assert messages.message_kind(framed) == "facts"

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import pytest
 
-from funnel.facts import AliasRow, Facts, IdentifierRow, SharedRow, Stall, Standing, Transition
+from funnel.facts import AliasRow, Facts, Handoff, IdentifierRow, SharedRow, Stall, Standing, Transition
 from funnel.identifiers import prospect_id
 from schemas.messages import encode_facts
 from schemas.sealing import Sealer
@@ -235,3 +235,20 @@ def test_stalls_become_columns() -> None:
     assert dict(zip(standings.names, standings.columns, strict=True))["stalled_since"] == (7, None)
     columns = dict(zip(stalls.names, stalls.columns, strict=True))
     assert (stalls.table, columns["deadline"], columns["resolved_at"]) == ("stalls", (7, 7), (None, 9))
+
+
+def test_handoffs_become_columns() -> None:
+    """What is told of one, and keys of what is told no more."""
+    handed = Handoff("f", 1, 2, 0, 5, "s", "e", "web", "t", "c", "", "", "", "", "x", "y", "a", "c", "acc", 9)
+    facts = Facts(9, handoffs=(handed, handed._replace(part=1, respond_by=None)), removed_handoffs=(("f", 1, 2, 2),))
+    facts_collector = collector()
+    assert facts_collector.add(record(encode_facts(PROSPECT.bytes, facts))) == 3
+    (rows,) = rows_of(facts_collector.take()).values()
+    assert [(row["part"], row["respond_by"], row["is_deleted"]) for row in rows] == [
+        (0, 9, 0),
+        (1, None, 0),
+        (2, None, 1),
+    ]
+    assert {(row["funnel"], row["visit"], row["step"], row["prospect_id"], row["revision"]) for row in rows} == {
+        ("f", 1, 2, PROSPECT, 9)
+    }

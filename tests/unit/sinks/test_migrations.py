@@ -65,6 +65,8 @@ def test_a_database_newer_than_the_release_is_refused() -> None:
         "ALTER TABLE t MODIFY COLUMN b String",
         "ALTER TABLE t RENAME COLUMN b TO d",
         "ALTER TABLE t MODIFY ORDER BY a",
+        "ALTER TABLE t MODIFY ORDER BY (a, c, b)",
+        "ALTER TABLE t ADD COLUMN IF NOT EXISTS d String, MODIFY ORDER BY (a, c, b)",
         "ALTER TABLE t CLEAR COLUMN b",
         "ALTER TABLE t DELETE WHERE a = ''",
         "ALTER TABLE t UPDATE b = 0 WHERE 1",
@@ -99,6 +101,13 @@ def test_adding_is_allowed() -> None:
     file = migration(
         2, "ALTER TABLE t ADD COLUMN IF NOT EXISTS d String DEFAULT 'DROP', ADD INDEX IF NOT EXISTS i d TYPE minmax"
     )
+    assert plan(full, [file]) == [file]
+
+
+def test_a_key_may_grow_by_a_column_that_is_new() -> None:
+    """As long as it comes last: all rows have the same in it, so none of them replaces another."""
+    full = Current(tables={"t": Table(COLUMNS, "a,c", 7)})
+    file = migration(2, "ALTER TABLE t ADD COLUMN IF NOT EXISTS d Enum8('x' = 0, 'y' = 1), MODIFY ORDER BY (a, c, d)")
     assert plan(full, [file]) == [file]
 
 
