@@ -11,6 +11,9 @@ RETRY_AFTER = 30 * MICROSECONDS
 """A prospect that was named as due and is still due after this long is named again: its tick was lost."""
 
 
+_LOOKED_AT = 5_000
+
+
 class Deadlines:
     """A time-ordered index with one live entry a prospect. Times are microseconds."""
 
@@ -57,6 +60,24 @@ class Deadlines:
                 due = now + RETRY_AFTER
             self._push(prospect, due)
         return found
+
+    def overdue(self, now: int) -> int:
+        """How long ago the earliest deadline passed of which nobody was told; 0 where there is none."""
+        # While nobody is told, entries that woke up for nothing gather at the top. A moment's work each, but there may be very many.
+        for _ in range(_LOOKED_AT):
+            if not self._heap or self._heap[0][0] > now:
+                return 0
+            at, prospect = self._heap[0]
+            due = self._due.get(prospect)
+            is_live = self._entry.get(prospect) == at
+            if is_live and due is not None and due <= now:
+                return now - due
+            heappop(self._heap)
+            if is_live:
+                del self._entry[prospect]
+                if due is not None:
+                    self._push(prospect, due)
+        return 0
 
     def _push(self, prospect: bytes, at: int) -> None:
         self._entry[prospect] = at

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from faust.types import TP
 
+from agents import metrics
 from agents.batching import Record, Run
 from agents.fencing import Ownership, Tenure
 from agents.gathering import PATIENCE, Gathering
@@ -95,6 +96,7 @@ class RunDriver:
         fed_by: Sequence[RunDriver] = (),
     ) -> None:
         self.name = name
+        self.topics = frozenset(topics)
         self.gathering: Gathering = Gathering(
             app.config.run_records,
             PATIENCE if fed_by else 0.0,
@@ -109,6 +111,10 @@ class RunDriver:
         self._slots = asyncio.Semaphore(app.config.runs_in_flight)
         self._turns: dict[TP, _Turns] = {}
         self._settling: set[asyncio.Task[None]] = set()
+        # Looked up once: a label costs more than what is counted.
+        self._run_seconds = metrics.RUN_SECONDS.labels(name)
+        self._changelog_seconds = metrics.DELIVERY_SECONDS.labels(name, "changelog")
+        self._outputs_seconds = metrics.DELIVERY_SECONDS.labels(name, "outputs")
 
     async def drive(self, runs: AsyncIterable[Run]) -> None:
         """Handle `runs` until they end."""
@@ -150,7 +156,9 @@ class RunDriver:
             tenure = self._tenure(run)
             began = time.monotonic()
             shipment = self._handler.handle(run.tp, run.records)
-            self.gathering.handled(len(run.records), time.monotonic() - began)
+            took = time.monotonic() - began
+            self.gathering.handled(len(run.records), took)
+            self._run_seconds.observe(took)
         except Exception as error:
             raise HandlerError(f"agent {self.name} failed on {run!r}: {error!r}") from error
         self.progress.runs_handled += 1
@@ -171,12 +179,14 @@ class RunDriver:
                 if self._given_up():
                     return
                 if shipment.changelog:
-                    await self._ship_changelog(run, shipment.changelog, tenure)
+                    with self._changelog_seconds.time():
+                        await self._ship_changelog(run, shipment.changelog, tenure)
             async with turns.outputs:
                 if self._given_up():
                     return
                 if shipment.outputs:
-                    await self._app.shipper.ship(shipment.outputs)
+                    with self._outputs_seconds.time():
+                        await self._app.shipper.ship(shipment.outputs)
                 if self._app.consumer.settle(run) and shipment.settled is not None:
                     shipment.settled()
             self.progress.runs_settled += 1

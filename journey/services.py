@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 
 from funnel.history import Limits
 from journey.funnel_files import funnel_paths
+from journey.health import Health
+from journey.serving import serve
 from journey.settings import Settings
-from journey.telemetry import configure_logging, serve_metrics
+from journey.telemetry import configure_logging
 from journey.wiring import id_key_of, registry_of, sink_config, worker_config
 
 if TYPE_CHECKING:
@@ -22,9 +24,8 @@ def worker(settings: Settings) -> int:
     from agents.pipeline import run_pipeline
 
     configured, pipeline = worker_config(settings), pipeline_config(settings)
-    configure_logging(settings)
-    serve_metrics(settings.metrics_host, settings.metrics_port)
-    return run_pipeline(configured, pipeline)
+    health = _begin(settings)
+    return run_pipeline(configured, pipeline, health.beat)
 
 
 def sink(settings: Settings) -> int:
@@ -32,9 +33,17 @@ def sink(settings: Settings) -> int:
     from sinks.process import run_sink
 
     configured = sink_config(settings)
+    health = _begin(settings)
+    return run_sink(configured, health.beat)
+
+
+def _begin(settings: Settings) -> Health:
+    """What every service tells, from its start on."""
     configure_logging(settings)
-    serve_metrics(settings.metrics_host, settings.metrics_port)
-    return run_sink(configured)
+    health = Health(settings.stuck_after_seconds)
+    health.watch()
+    serve(settings.metrics_host, settings.metrics_port, health)
+    return health
 
 
 def pipeline_config(settings: Settings) -> PipelineConfig:

@@ -13,9 +13,8 @@ import gc
 import logging
 import random
 import signal
-import threading
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 import structlog
@@ -32,23 +31,32 @@ from sinks.dead_letters import DeadLettersCollector
 from sinks.errors import PoisonRecordError, SinkError
 from sinks.facts import FactsCollector
 from sinks.identifiers import Opener
+from sinks.lag import Lag
+from sinks.threads import in_daemon_thread
+from sinks.watch import Beat, Watch
 
 _POLL_MILLISECONDS = 100
 _LEAVE_SECONDS = 3.0
 _ABORT_SECONDS = 0.5
+UNREADY_AFTER = 15.0
+"""A sink that has held a batch for so long (seconds) is not ready: ClickHouse refuses it, or is silent. Its restarts are shorter."""
 T = TypeVar("T")
 _log = structlog.get_logger(__name__)
 
 
-def run_sink(config: SinkConfig) -> int:
+def run_sink(config: SinkConfig, beat: Beat = lambda _: None) -> int:
     """Run the sink in this process until SIGTERM or SIGINT.
+
+    Args:
+        config: what the sink needs to know.
+        beat: told every second, from the event loop, what keeps the sink from being ready; None: it is.
 
     Returns:
         The exit code: 0 after a stop that was asked for, 1 after an error, which is logged.
     """
     tune()
     try:
-        asyncio.run(_run(config))
+        asyncio.run(_run(config, beat))
     except (SinkError, KafkaError, OSError) as error:
         _log.error("sink_failed", error=str(error) or repr(error))
         return 1
@@ -64,8 +72,8 @@ def tune() -> None:
     gc.set_threshold(100_000, 50, 100)
 
 
-async def _run(config: SinkConfig) -> None:
-    sink = Sink(config)
+async def _run(config: SinkConfig, beat: Beat) -> None:
+    sink = Sink(config, beat)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, sink.stop)
@@ -77,8 +85,10 @@ async def _run(config: SinkConfig) -> None:
 class Sink:
     """One member of the sink's group. `run` it once; `stop` may be called at any time, from the same event loop."""
 
-    def __init__(self, config: SinkConfig) -> None:
-        self._config = config
+    def __init__(self, config: SinkConfig, beat: Beat = lambda _: None) -> None:
+        """Args: config: what it needs to know; beat: see `run_sink`."""
+        self._config, self._beat = config, beat
+        self.lag = Lag()
         self._writer = Writer(config.clickhouse)
         collectors: dict[str, Collector] = {
             config.facts_topic: FactsCollector(Opener(config.id_key, config.personal_data)),
@@ -89,6 +99,8 @@ class Sink:
         self._uncommitted: dict[TopicPartition, int] = {}
         self._generation = 0
         self._paused = False
+        self._held_since: float | None = None
+        self._joined = False
         self._stopping = asyncio.Event()
         self._stop_by: float | None = None
 
@@ -120,18 +132,36 @@ class Sink:
             rebalance_timeout_ms=round(config.rebalance_timeout * 1000),
             **config.kafka_options,
         )
-        self._consumer.subscribe([config.facts_topic, config.dead_letters_topic], listener=_Listener(self))
+        topics = [config.facts_topic, config.dead_letters_topic]
+        self._consumer.subscribe(topics, listener=_Listener(self))
+        watching = asyncio.ensure_future(Watch(self, self._consumer, topics, self._beat).run())
         try:
             try:
                 await self._until_stop(self._consumer.start())
             except KafkaError as error:
                 raise SinkError(f"no Kafka at {config.brokers}: {error}; start it, or set JOURNEY_KAFKA") from error
-            _log.info("sink_started", topics=[config.facts_topic, config.dead_letters_topic], group=config.group)
+            _log.info("sink_started", topics=topics, group=config.group)
             while not self._stopping.is_set():
                 await self._turn()
             await self._insert_rest()
         finally:
+            watching.cancel()
             await self._leave()
+
+    @property
+    def missing(self) -> str | None:
+        """What keeps it from being ready, for people; None: it is."""
+        if self._stopping.is_set():
+            return "the sink ends"
+        if not self._joined:
+            return "the group has not been joined, or partitions are changing hands"
+        held = 0.0 if self.held_since is None else time.monotonic() - self.held_since
+        return f"ClickHouse has not taken a batch for {held:.0f} s" if held > UNREADY_AFTER else None
+
+    @property
+    def held_since(self) -> float | None:
+        """Since when (`time.monotonic`) it holds the batch that it fills or inserts; None: it holds none."""
+        return self._batch.since if self._held_since is None else self._held_since
 
     async def _turn(self) -> None:
         """Take what has come, and insert it when it is enough or has waited enough."""
@@ -160,14 +190,19 @@ class Sink:
         """Records of one moment; none where we are to stop meanwhile."""
         # aiokafka gives no record of an assignment that has ended, but between its giving and our taking partitions may move, hence the generation.
         fetched = await self._until_stop(self._fetch())
-        return fetched[1] if fetched is not None and fetched[0] == self._generation else []
+        if fetched is None or fetched[0] != self._generation:
+            return []
+        for partition, records in fetched[1].items():
+            self.lag.fetched(partition, records)
+        return [record for found in fetched[1].values() for record in found]
 
-    async def _fetch(self) -> tuple[int, list[Any]]:
-        fetched = await self._consumer.getmany(timeout_ms=_POLL_MILLISECONDS)
-        return self._generation, [record for found in fetched.values() for record in found]
+    async def _fetch(self) -> tuple[int, dict[Any, list[Any]]]:
+        fetched: dict[Any, list[Any]] = await self._consumer.getmany(timeout_ms=_POLL_MILLISECONDS)
+        return self._generation, fetched
 
     async def _flush(self) -> None:
         """Insert the batch, however long that takes, and note what may be committed. Drops it when partitions move or time to stop is up."""
+        self._held_since = self._batch.since
         frozen, generation = self._batch.freeze(), self._generation
         metrics.BATCH_ROWS.set(frozen.rows)
         attempt = 0
@@ -195,12 +230,14 @@ class Sink:
                     return
         finally:
             metrics.BATCH_ROWS.set(0)
+            self._held_since = None
             self._resume()
         if attempt:
             _log.info("sink_resumed", attempts=attempt + 1)
         for topic, count in frozen.messages.items():
             metrics.MESSAGES.labels(topic).inc(count)
         if self._generation == generation:
+            self.lag.inserted(frozen.offsets)
             self._uncommitted |= {TopicPartition(*partition): offset for partition, offset in frozen.offsets.items()}
             await self._commit()
 
@@ -233,7 +270,7 @@ class Sink:
 
     async def _in_thread(self, insert: Insert) -> None:
         """Insert while the event loop goes on with heartbeats. When time to stop is up, the connection is broken."""
-        inserting = _in_daemon_thread(lambda: self._writer.insert(insert))
+        inserting = in_daemon_thread(lambda: self._writer.insert(insert))
         stopping = asyncio.ensure_future(self._stopping.wait())
         try:
             waiting: set[asyncio.Future[Any]] = {inserting, stopping}
@@ -299,12 +336,14 @@ class Sink:
         if not self._paused:
             self._paused = True
             metrics.PAUSED.set(1)
+            metrics.PAUSED_SINCE.set_to_current_time()
         self._consumer.pause(*self._consumer.assignment())
 
     def _resume(self) -> None:
         if self._paused:
             self._paused = False
             metrics.PAUSED.set(0)
+            metrics.PAUSED_SINCE.set(0)
             self._consumer.resume(*self._consumer.assignment())
 
     def _left(self) -> float:
@@ -316,12 +355,15 @@ class Sink:
     def partitions_revoked(self) -> None:
         """Partitions move: drop what is in hand. Rows being inserted at this moment are inserted again by whoever reads them next."""
         self._generation += 1
+        self._joined = False
+        self.lag.forget()
         self._pending = []
         self._uncommitted = {}
         self._batch.freeze()
 
     def partitions_assigned(self) -> None:
         """New partitions are ours; while paused they are, too."""
+        self._joined = True
         if self._paused:
             self._pause()
 
@@ -340,30 +382,3 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka has
             "sink_assigned", partitions=sorted(f"{partition.topic}[{partition.partition}]" for partition in assigned)
         )
         self._sink.partitions_assigned()
-
-
-def _in_daemon_thread(action: Callable[[], None]) -> asyncio.Future[None]:
-    """Run it in a thread that the end of the process does not wait for: a server that is silent must not keep us."""
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[None] = loop.create_future()
-
-    def settle(error: BaseException | None) -> None:
-        if future.cancelled():
-            return
-        if error is None:
-            future.set_result(None)
-        else:
-            future.set_exception(error)
-            future.exception()  # nobody may be left to ask for it
-
-    def run() -> None:
-        caught: BaseException | None = None
-        try:
-            action()
-        except BaseException as error:
-            caught = error
-        with contextlib.suppress(RuntimeError):  # the loop may have ended meanwhile
-            loop.call_soon_threadsafe(settle, caught)
-
-    threading.Thread(target=run, name="insert", daemon=True).start()
-    return future

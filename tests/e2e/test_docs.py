@@ -20,6 +20,7 @@ from clickhouse_driver.errors import Error as DriverError
 from prometheus_client import REGISTRY
 
 import agents.metrics
+import journey.health
 import sinks.metrics
 from agents.acceptance import touch_of
 from funnel.definition import parse_funnel
@@ -351,6 +352,7 @@ def test_metrics_exist() -> None:
     """Each metric in docs/operations.md is one that worker or sink has, and the other way round."""
     assert agents.metrics
     assert sinks.metrics
+    assert journey.health
     ours = {metric.name for metric in REGISTRY.collect() if metric.name.startswith("journey_")}
     text = (ROOT / "docs" / "operations.md").read_text()
     named = {name.removesuffix("_total") for name in re.findall(r"`(journey_[a-z_]+)[`{ ]", text)} - {
