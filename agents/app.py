@@ -28,6 +28,7 @@ from agents.recovery import RunRecovery
 from agents.shipping import Shipper, ShippingError
 from agents.store import PartitionStore, StateTable
 from agents.takeover import Takeover
+from agents.tracing import Tracer
 from agents.transport import RunTransport
 from agents.watch import Beat, Watch
 
@@ -95,6 +96,7 @@ class RunApp(faust.App):  # type: ignore[misc]  # Faust is untyped for mypy
         self.run_topics: set[str] = set()
         self.aligned_topics: set[str] = set()
         self.drivers: dict[str, RunDriver] = {}
+        self.tracer: Tracer | None = None
         self.looks: list[Callable[[], None]] = []
         """Called every second (`agents.watch`), for what only the agents know of themselves."""
         self.fail_stop = True

@@ -20,6 +20,7 @@ from agents.batching import Record, Run
 from agents.fencing import Ownership, Tenure
 from agents.gathering import PATIENCE, Gathering
 from agents.shipping import Change, Output
+from agents.tracing import Span, carrying
 
 if TYPE_CHECKING:
     from agents.app import RunApp
@@ -153,7 +154,8 @@ class RunDriver:
         if not self._app.consumer.accepts(run):
             return False
         try:
-            tenure = self._tenure(run)
+            tenure, tracer = self._tenure(run), self._app.tracer
+            span = None if tracer is None else tracer.run(self.name, run)
             began = time.monotonic()
             shipment = self._handler.handle(run.tp, run.records)
             took = time.monotonic() - began
@@ -162,7 +164,7 @@ class RunDriver:
         except Exception as error:
             raise HandlerError(f"agent {self.name} failed on {run!r}: {error!r}") from error
         self.progress.runs_handled += 1
-        task = asyncio.get_running_loop().create_task(self._settle(run, shipment, tenure))
+        task = asyncio.get_running_loop().create_task(self._settle(run, shipment, tenure, span))
         self._settling.add(task)
         task.add_done_callback(self._settling.discard)
         return True
@@ -172,8 +174,9 @@ class RunDriver:
         while self._settling:
             await asyncio.wait(self._settling)
 
-    async def _settle(self, run: Run, shipment: Shipment, tenure: Tenure | None) -> None:
+    async def _settle(self, run: Run, shipment: Shipment, tenure: Tenure | None, span: Span | None) -> None:
         try:
+            outputs = shipment.outputs if span is None else carrying(shipment.outputs, span.headers)
             turns = self._turns.setdefault(run.tp, _Turns())
             async with turns.changelog:
                 if self._given_up():
@@ -181,12 +184,14 @@ class RunDriver:
                 if shipment.changelog:
                     with self._changelog_seconds.time():
                         await self._ship_changelog(run, shipment.changelog, tenure)
+                    if span is not None:
+                        span.note("changelog acknowledged")
             async with turns.outputs:
                 if self._given_up():
                     return
-                if shipment.outputs:
+                if outputs:
                     with self._outputs_seconds.time():
-                        await self._app.shipper.ship(shipment.outputs)
+                        await self._app.shipper.ship(outputs)
                 if self._app.consumer.settle(run) and shipment.settled is not None:
                     shipment.settled()
             self.progress.runs_settled += 1
@@ -195,6 +200,8 @@ class RunDriver:
         except Exception as error:  # whatever it is, the run must not be acknowledged
             self._app.failure.fail(f"agent {self.name} could not settle {run!r}", error)
         finally:
+            if span is not None:
+                span.end()
             self._slots.release()
 
     def _given_up(self) -> bool:

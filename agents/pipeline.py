@@ -20,6 +20,7 @@ from agents.declarations import Declarations
 from agents.intake import CHANNEL_OF_TOPIC, Intake
 from agents.prospects import Prospects
 from agents.shipping import Output
+from agents.tracing import Tracer
 from agents.watch import Beat
 from agents.weighing import Scales
 from funnel.definition import load_funnels
@@ -60,7 +61,9 @@ class PipelineConfig:
         return f"PipelineConfig(funnels={self.funnels}, partitions={self.partitions})"
 
 
-def run_pipeline(worker: WorkerConfig, pipeline: PipelineConfig, beat: Beat = lambda _: None) -> int:
+def run_pipeline(
+    worker: WorkerConfig, pipeline: PipelineConfig, beat: Beat = lambda _: None, tracer: Tracer | None = None
+) -> int:
     """Run a worker with this pipeline's agents in this process (`agents.app.run_worker`, which says what `beat` is told).
 
     Raises:
@@ -68,11 +71,12 @@ def run_pipeline(worker: WorkerConfig, pipeline: PipelineConfig, beat: Beat = la
         ValueError: one of them names holidays that nobody knows.
     """
     rules = RuleSet(load_funnels(pipeline.funnels), days_off)
-    return run_worker(worker, partial(equip, pipeline=pipeline, rules=rules), beat=beat)
+    return run_worker(worker, partial(equip, pipeline=pipeline, rules=rules, tracer=tracer), beat=beat)
 
 
-def equip(app: RunApp, pipeline: PipelineConfig, rules: RuleSet) -> None:
-    """Add the agents to an app."""
+def equip(app: RunApp, pipeline: PipelineConfig, rules: RuleSet, tracer: Tracer | None = None) -> None:
+    """Add the agents to an app; their runs are told to `tracer`."""
+    app.tracer = tracer
     topic = app.config.topic
     backlog = Backlog()
     codec, parse_phone = EventCodec(pipeline.registry), phone_parser(pipeline.phone_region)

@@ -13,6 +13,7 @@ from journey.health import Health
 from journey.serving import serve
 from journey.settings import Settings
 from journey.telemetry import configure_logging
+from journey.tracing import traced
 from journey.wiring import id_key_of, registry_of, sink_config, worker_config
 
 if TYPE_CHECKING:
@@ -24,8 +25,8 @@ def worker(settings: Settings) -> int:
     from agents.pipeline import run_pipeline
 
     configured, pipeline = worker_config(settings), pipeline_config(settings)
-    health = _begin(settings)
-    return run_pipeline(configured, pipeline, health.beat)
+    with traced("worker", settings) as tracer:
+        return run_pipeline(configured, pipeline, _begin(settings).beat, tracer)
 
 
 def sink(settings: Settings) -> int:
@@ -33,8 +34,8 @@ def sink(settings: Settings) -> int:
     from sinks.process import run_sink
 
     configured = sink_config(settings)
-    health = _begin(settings)
-    return run_sink(configured, health.beat)
+    with traced("sink", settings) as tracer:
+        return run_sink(configured, _begin(settings).beat, tracer)
 
 
 def _begin(settings: Settings) -> Health:

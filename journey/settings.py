@@ -128,6 +128,10 @@ class Settings(BaseSettings):
     data_dir: Path = Field(Path(".journey"), description="where the embedded stack keeps its data")
     metrics_host: str = Field("127.0.0.1", description="address that Prometheus metrics listen on; 0.0.0.0: on all")
     metrics_port: int = Field(0, ge=0, le=65_535, description="port of metrics, /healthz and /readyz; 0: none")
+    traces: str = Field(
+        "",
+        description="URL that OpenTelemetry's traces go to (OTLP over HTTP), such as http://host:4318/v1/traces; empty: none",
+    )
     stuck_after: Duration = Field(
         "120s", description="a worker that settles nothing for so long while records wait ends; at least 60s"
     )
@@ -171,6 +175,14 @@ class Settings(BaseSettings):
             return str(ip_address(value))
         except ValueError:
             raise ValueError("expected an IP address such as 127.0.0.1 or 0.0.0.0") from None
+
+    @field_validator("traces")
+    @classmethod
+    def _check_traces(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if value and (parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc):
+            raise ValueError("expected an http(s) URL without user and password, such as http://host:4318/v1/traces")
+        return value
 
     @field_validator("schema_registry")
     @classmethod

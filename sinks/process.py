@@ -18,12 +18,12 @@ from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 import structlog
-from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError
 from clickhouse_driver.errors import ServerException
 
 from sinks import metrics
-from sinks.base import Collector, Insert
+from sinks.base import Collector
 from sinks.batch import Batch, Frozen
 from sinks.clickhouse import RETRYABLE, Writer, reason_of
 from sinks.config import SinkConfig
@@ -32,31 +32,33 @@ from sinks.errors import PoisonRecordError, SinkError
 from sinks.facts import FactsCollector
 from sinks.identifiers import Opener
 from sinks.lag import Lag
-from sinks.threads import in_daemon_thread
+from sinks.rebalances import Listener
+from sinks.threads import insert_in_thread
+from sinks.tracing import Tracer
 from sinks.watch import Beat, Watch
 
 _POLL_MILLISECONDS = 100
 _LEAVE_SECONDS = 3.0
-_ABORT_SECONDS = 0.5
 UNREADY_AFTER = 15.0
 """A sink that has held a batch for so long (seconds) is not ready: ClickHouse refuses it, or is silent. Its restarts are shorter."""
 T = TypeVar("T")
 _log = structlog.get_logger(__name__)
 
 
-def run_sink(config: SinkConfig, beat: Beat = lambda _: None) -> int:
+def run_sink(config: SinkConfig, beat: Beat = lambda _: None, tracer: Tracer | None = None) -> int:
     """Run the sink in this process until SIGTERM or SIGINT.
 
     Args:
         config: what the sink needs to know.
         beat: told every second, from the event loop, what keeps the sink from being ready; None: it is.
+        tracer: told of inserts.
 
     Returns:
         The exit code: 0 after a stop that was asked for, 1 after an error, which is logged.
     """
     tune()
     try:
-        asyncio.run(_run(config, beat))
+        asyncio.run(_run(config, beat, tracer))
     except (SinkError, KafkaError, OSError) as error:
         _log.error("sink_failed", error=str(error) or repr(error))
         return 1
@@ -72,8 +74,8 @@ def tune() -> None:
     gc.set_threshold(100_000, 50, 100)
 
 
-async def _run(config: SinkConfig, beat: Beat) -> None:
-    sink = Sink(config, beat)
+async def _run(config: SinkConfig, beat: Beat, tracer: Tracer | None) -> None:
+    sink = Sink(config, beat, tracer)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, sink.stop)
@@ -85,9 +87,11 @@ async def _run(config: SinkConfig, beat: Beat) -> None:
 class Sink:
     """One member of the sink's group. `run` it once; `stop` may be called at any time, from the same event loop."""
 
-    def __init__(self, config: SinkConfig, beat: Beat = lambda _: None) -> None:
-        """Args: config: what it needs to know; beat: see `run_sink`."""
-        self._config, self._beat = config, beat
+    def __init__(self, config: SinkConfig, beat: Beat = lambda _: None, tracer: Tracer | None = None) -> None:
+        """Args: config: what it needs to know; beat, tracer: see `run_sink`."""
+        self._config, self._beat, self._tracer = config, beat, tracer
+        self._parents: list[bytes] = []
+        """Where the batch's records came from, for the tracer."""
         self.lag = Lag()
         self._writer = Writer(config.clickhouse)
         collectors: dict[str, Collector] = {
@@ -133,7 +137,7 @@ class Sink:
             **config.kafka_options,
         )
         topics = [config.facts_topic, config.dead_letters_topic]
-        self._consumer.subscribe(topics, listener=_Listener(self))
+        self._consumer.subscribe(topics, listener=Listener(self))
         watching = asyncio.ensure_future(Watch(self, self._consumer, topics, self._beat).run())
         try:
             try:
@@ -177,14 +181,21 @@ class Sink:
                 raise
             if self._batch.is_full:
                 self._pending = records[index + 1 :]
+                self._took(records[: index + 1])
                 await self._flush()
                 if self._generation != generation or self._stopping.is_set():
                     return
                 break
+        else:
+            self._took(records)
         metrics.BATCH_ROWS.set(self._batch.rows)
         if self._batch.is_due(time.monotonic()):
             await self._flush()
         await self._commit()
+
+    def _took(self, records: list[Any]) -> None:
+        if self._tracer is not None:
+            self._parents += self._tracer.parents(records)
 
     async def _poll(self) -> list[Any]:
         """Records of one moment; none where we are to stop meanwhile."""
@@ -204,11 +215,17 @@ class Sink:
         """Insert the batch, however long that takes, and note what may be committed. Drops it when partitions move or time to stop is up."""
         self._held_since = self._batch.since
         frozen, generation = self._batch.freeze(), self._generation
+        parents, self._parents = self._parents, []
+        span = (
+            None if self._tracer is None else self._tracer.insert(parents, frozen.rows, sum(frozen.messages.values()))
+        )
         metrics.BATCH_ROWS.set(frozen.rows)
         attempt = 0
         try:
             while not await self._attempt(frozen):
                 attempt += 1
+                if span is not None:
+                    span.note("failed")
                 metrics.RETRIES.inc()
                 self._pause()
                 await self._wait(
@@ -229,6 +246,8 @@ class Sink:
                     )
                     return
         finally:
+            if span is not None:
+                span.end()
             metrics.BATCH_ROWS.set(0)
             self._held_since = None
             self._resume()
@@ -247,7 +266,7 @@ class Sink:
             insert = frozen.inserts[frozen.done]
             started = time.perf_counter()
             try:
-                await self._in_thread(insert)
+                await insert_in_thread(self._writer, insert, self._stopping, self._left)
             except RETRYABLE as error:
                 level = _log.error if isinstance(error, ServerException) else _log.warning
                 level("sink_insert_failed", table=insert.table, rows=insert.rows, error=reason_of(error))
@@ -266,24 +285,6 @@ class Sink:
             return acting.result() if acting.done() else None
         finally:
             acting.cancel()
-            stopping.cancel()
-
-    async def _in_thread(self, insert: Insert) -> None:
-        """Insert while the event loop goes on with heartbeats. When time to stop is up, the connection is broken."""
-        inserting = in_daemon_thread(lambda: self._writer.insert(insert))
-        stopping = asyncio.ensure_future(self._stopping.wait())
-        try:
-            waiting: set[asyncio.Future[Any]] = {inserting, stopping}
-            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-            if not inserting.done():
-                await asyncio.wait({inserting}, timeout=self._left())
-            if not inserting.done():
-                self._writer.abort()
-                await asyncio.wait({inserting}, timeout=_ABORT_SECONDS)
-            if not inserting.done():
-                raise TimeoutError("told to stop while ClickHouse did not answer")
-            inserting.result()
-        finally:
             stopping.cancel()
 
     async def _wait(self, seconds: float, generation: int) -> None:
@@ -358,6 +359,7 @@ class Sink:
         self._joined = False
         self.lag.forget()
         self._pending = []
+        self._parents = []
         self._uncommitted = {}
         self._batch.freeze()
 
@@ -366,19 +368,3 @@ class Sink:
         self._joined = True
         if self._paused:
             self._pause()
-
-
-class _Listener(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka has no types
-    """Tells the sink of rebalances."""
-
-    def __init__(self, sink: Sink) -> None:
-        self._sink = sink
-
-    def on_partitions_revoked(self, revoked: Any) -> None:  # noqa: ARG002  aiokafka's signature
-        self._sink.partitions_revoked()
-
-    def on_partitions_assigned(self, assigned: Any) -> None:
-        _log.info(
-            "sink_assigned", partitions=sorted(f"{partition.topic}[{partition.partition}]" for partition in assigned)
-        )
-        self._sink.partitions_assigned()
