@@ -102,7 +102,8 @@ class Tracer:
         )
         carrier: dict[str, str] = {}
         self._context.inject(carrier, set_span_in_context(span, Context()))
-        return Span(span, [(HEADER, carrier[HEADER].encode())])
+        # OTEL_SDK_DISABLED leaves none.
+        return Span(span, [(name, value.encode()) for name, value in carrier.items() if name == HEADER])
 
 
 def parents_of(records: Iterable[_Record], most: int = MOST_LINKS) -> list[bytes]:

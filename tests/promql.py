@@ -40,7 +40,11 @@ def known() -> dict[str, frozenset[str]]:
             else:
                 found[family.name] = labels
             # Those of the process itself have their names whole.
-            found |= {sample.name: frozenset(sample.labels) for sample in family.samples if sample.name not in found}
+            found |= {
+                sample.name: frozenset(sample.labels)
+                for sample in family.samples
+                if sample.name not in found and not sample.name.endswith("_created")
+            }
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import threading
 import time
@@ -34,12 +35,15 @@ class Told:
         self._client = httpx.Client(trust_env=False, timeout=5)
 
     def metrics(self) -> Samples:
-        """All samples of now."""
-        return samples(self._client.get(f"{self._url}/metrics").text)
+        """All samples of now; none while it starts."""
+        try:
+            return samples(self._client.get(f"{self._url}/metrics").text)
+        except httpx.TransportError:
+            return []
 
     def value(self, name: str) -> float:
         """The highest of a metric's samples."""
-        return max(value for found, _, value in self.metrics() if found == name)
+        return max((value for found, _, value in self.metrics() if found == name), default=0.0)
 
     def ready(self) -> tuple[int, str]:
         """Status and reason."""
@@ -72,7 +76,7 @@ def up(proxy: Proxy, tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
         wait_until((tmp_path / "data" / "running.json").exists, "the stack to run")
         yield process
     finally:
-        process.terminate()
+        process.send_signal(signal.SIGINT)
         try:
             process.communicate(timeout=MINUTE)
         finally:
