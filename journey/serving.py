@@ -80,7 +80,7 @@ class _Handler(BaseHTTPRequestHandler):
     def setup(self) -> None:
         """Read what is asked within a time limit for all of it: one for each byte would let a client go on for hours."""
         super().setup()
-        self.rfile = io.BytesIO(_head_of(self.connection))  # type: ignore[assignment]  # it is read only
+        self.rfile = io.BytesIO(_head_of(self.connection))
 
     def do_GET(self) -> None:
         answer = self.server.answers.get(self.path.partition("?")[0])

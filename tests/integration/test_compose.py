@@ -239,7 +239,7 @@ def test_each_service_comes_as_its_own_clickhouse_user(service: str, user: str) 
 
 def test_only_who_needs_the_id_key_has_it() -> None:
     """The key of prospect ids is with the worker, with the sink, which opens identifiers, and with the operator's commands."""
-    assert {name for name, service in _SERVICES.items() if "JOURNEY_ID_KEY" in service["environment"]} == {
+    assert {name for name, service in _SERVICES.items() if "JOURNEY_ID_KEY" in service.get("environment", {})} == {
         "worker",
         "sink",
         "journey",
