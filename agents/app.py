@@ -96,7 +96,8 @@ class RunApp(faust.App):  # type: ignore[misc]  # Faust is untyped for mypy
         self.run_topics: set[str] = set()
         self.aligned_topics: set[str] = set()
         self.drivers: dict[str, RunDriver] = {}
-        self.tracer: Tracer | None = None
+        self.run_tracer: Tracer | None = None
+        """Told of each run. (`tracer` is a name of Faust's, for one of another kind.)"""
         self.looks: list[Callable[[], None]] = []
         """Called every second (`agents.watch`), for what only the agents know of themselves."""
         self.fail_stop = True

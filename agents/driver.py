@@ -154,7 +154,7 @@ class RunDriver:
         if not self._app.consumer.accepts(run):
             return False
         try:
-            tenure, tracer = self._tenure(run), self._app.tracer
+            tenure, tracer = self._tenure(run), self._app.run_tracer
             span = None if tracer is None else tracer.run(self.name, run)
             began = time.monotonic()
             shipment = self._handler.handle(run.tp, run.records)

@@ -76,7 +76,7 @@ def run_pipeline(
 
 def equip(app: RunApp, pipeline: PipelineConfig, rules: RuleSet, tracer: Tracer | None = None) -> None:
     """Add the agents to an app; their runs are told to `tracer`."""
-    app.tracer = tracer
+    app.run_tracer = tracer
     topic = app.config.topic
     backlog = Backlog()
     codec, parse_phone = EventCodec(pipeline.registry), phone_parser(pipeline.phone_region)

@@ -130,6 +130,7 @@ def test_clickhouse_away_shows_within_a_minute_and_is_over_when_it_is_back(
     wait_until(lambda: sink.ready()[0] == 503, "the sink to say that it is not ready", MINUTE)
     assert "ClickHouse has not taken a batch for " in sink.ready()[1]
     assert sink.alive() == 200
+    assert sink.value("journey_silent_seconds") < 10, "so the watchdog leaves it alone"
     wait_until(lambda: fires(failing, sink.metrics(), before), "JourneySinkRetries", MINUTE)
     assert time.monotonic() - began < MINUTE
     grown = sink.value("journey_sink_lag_seconds") - first
