@@ -13,6 +13,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from clickhouse_driver import Client
 
 from journey.local_clickhouse import EmbeddedClickHouse
 from sinks.process import UNREADY_AFTER
@@ -67,7 +68,7 @@ def proxy(clickhouse_server: EmbeddedClickHouse) -> Iterator[Proxy]:
 
 
 @pytest.fixture
-def up(proxy: Proxy, tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+def up(proxy: Proxy, clickhouse_server: EmbeddedClickHouse, tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     """`journey up` on that ClickHouse."""
     database = unique("on_call").replace("-", "_")
     address = f"clickhouse://default:@{proxy.address}/{database}"
@@ -82,6 +83,9 @@ def up(proxy: Proxy, tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
         finally:
             process.kill()
             process.communicate()
+            # Its views would go on refreshing.
+            with Client(clickhouse_server.host, port=clickhouse_server.native_port) as client:
+                client.execute(f"DROP DATABASE IF EXISTS {database}")
 
 
 @pytest.fixture
@@ -134,14 +138,14 @@ def test_clickhouse_away_shows_within_a_minute_and_is_over_when_it_is_back(
     wait_until(lambda: fires(failing, sink.metrics(), before), "JourneySinkRetries", MINUTE)
     assert time.monotonic() - began < MINUTE
     grown = sink.value("journey_sink_lag_seconds") - first
-    assert grown == pytest.approx(time.monotonic() - first_at, abs=4), "a second more each second"
+    assert grown > (time.monotonic() - first_at) / 2, "about a second more each second"
     assert fires(late.replace("> 60", "> 10"), sink.metrics()), "so it will be there when it comes to the limit"
     assert sink.value("journey_sink_lag_records") > 50
     assert sink.value("journey_sink_batch_seconds") > UNREADY_AFTER
     assert time.time() - sink.value("journey_sink_paused_since_seconds") < time.monotonic() - began + 1
     assert sink.logged().count("sink_insert_failed") >= 5
     assert worker.ready()[0] == 200, "nobody else notices"
-    assert worker.value("journey_lag_seconds") < 10
+    assert worker.value("journey_lag_seconds") < sink.value("journey_sink_lag_seconds")
 
     proxy.resume()
     wait_until(lambda: sink.value("journey_sink_paused") == 0, "the sink to go on", MINUTE)

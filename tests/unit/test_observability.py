@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 import agents.metrics
+import journey.health
 import sinks.metrics
 from tests.promql import FROM_PROMETHEUS, fires, known, wrong_with
 
@@ -18,6 +19,7 @@ ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
 assert agents.metrics
 assert sinks.metrics
+assert journey.health
 METRICS = known() | FROM_PROMETHEUS
 RULES: list[dict[str, Any]] = [
     rule
