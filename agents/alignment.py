@@ -37,6 +37,11 @@ class Alignment:
         """The partitions of which there are records that were not handed on."""
         return self._ahead.keys()
 
+    def first(self, tp: TP) -> Any:
+        """The first record of `tp` that was not handed on; None where there is none. Callable from any thread."""
+        records = self._ahead.get(tp)
+        return records[0] if records else None
+
     def clear(self) -> None:
         """Forget what was fetched: it is going to be fetched again."""
         self._ahead.clear()

@@ -18,17 +18,19 @@ from faust.app.base import BootStrategy
 from faust.tables.manager import TableManager
 from faust.topics import Topic
 from mode import ServiceT
-from yarl import URL
 
 from agents import guard
 from agents.batching import Run
 from agents.config import WorkerConfig
 from agents.driver import Handler, Progress, RunDriver
+from agents.faust_settings import faust_settings
 from agents.recovery import RunRecovery
 from agents.shipping import Shipper, ShippingError
 from agents.store import PartitionStore, StateTable
 from agents.takeover import Takeover
+from agents.tracing import Tracer
 from agents.transport import RunTransport
+from agents.watch import Beat, Watch
 
 logger = logging.getLogger(__name__)
 CHANGELOG = "journey-prospects-changelog"
@@ -94,10 +96,14 @@ class RunApp(faust.App):  # type: ignore[misc]  # Faust is untyped for mypy
         self.run_topics: set[str] = set()
         self.aligned_topics: set[str] = set()
         self.drivers: dict[str, RunDriver] = {}
+        self.run_tracer: Tracer | None = None
+        """Told of each run. (`tracer` is a name of Faust's, for one of another kind.)"""
+        self.looks: list[Callable[[], None]] = []
+        """Called every second (`agents.watch`), for what only the agents know of themselves."""
         self.fail_stop = True
         self.raw_topics = True
         self._copartitioned: dict[StateTable, set[str]] = {}
-        super().__init__(config.app_id, **_settings(config))
+        super().__init__(config.app_id, TableManager=_Tables, **faust_settings(config))
 
     # -- what agents are made of
 
@@ -229,7 +235,13 @@ def build_app(config: WorkerConfig) -> RunApp:
     return RunApp(config)
 
 
-def run_worker(config: WorkerConfig, equip: Callable[[RunApp], object], *, without: Collection[str] = ()) -> int:
+def run_worker(
+    config: WorkerConfig,
+    equip: Callable[[RunApp], object],
+    *,
+    beat: Beat = lambda _: None,
+    without: Collection[str] = (),
+) -> int:
     """Run a worker in this process until SIGTERM or SIGINT, or until something fails.
 
     Logging stays as the caller configured it. To be called from the main thread.
@@ -237,6 +249,7 @@ def run_worker(config: WorkerConfig, equip: Callable[[RunApp], object], *, witho
     Args:
         config: what the worker needs to know.
         equip: adds the agents to the app it is given.
+        beat: told every second, from the event loop, what keeps the worker from being ready; None: it is.
         without: fixes to take out (`agents.guard`); for tests only.
 
     Returns:
@@ -248,7 +261,7 @@ def run_worker(config: WorkerConfig, equip: Callable[[RunApp], object], *, witho
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     try:
-        code = loop.run_until_complete(_serve(config, equip, without))
+        code = loop.run_until_complete(_serve(config, equip, beat, without))
         _cancel_all(loop)
         return code
     finally:
@@ -258,7 +271,7 @@ def run_worker(config: WorkerConfig, equip: Callable[[RunApp], object], *, witho
         loop.close()
 
 
-async def _serve(config: WorkerConfig, equip: Callable[[RunApp], object], without: Collection[str]) -> int:
+async def _serve(config: WorkerConfig, equip: Callable[[RunApp], object], beat: Beat, without: Collection[str]) -> int:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -267,8 +280,9 @@ async def _serve(config: WorkerConfig, equip: Callable[[RunApp], object], withou
     equip(app)
     guard.install(app, without=without)
     waiting = [asyncio.ensure_future(event.wait()) for event in (stop, app.failure.happened, app._crashed)]
-    starting = asyncio.ensure_future(_start(app))
+    starting, watching = asyncio.ensure_future(_start(app)), asyncio.ensure_future(Watch(app, beat).run())
     await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    watching.cancel()  # a stop has a time limit of its own
     if not stop.is_set() and not app.failure.failed:
         app.failure.fail("Faust crashed", app.crash_reason)
     if app.failure.failed:
@@ -331,30 +345,6 @@ def _cancel_all(loop: asyncio.AbstractEventLoop) -> None:
         task.cancel()
     if tasks:
         loop.run_until_complete(asyncio.wait(tasks, timeout=1.0))
-
-
-def _settings(config: WorkerConfig) -> dict[str, Any]:
-    return {
-        "broker": [URL(f"kafka://{server}") for server in config.bootstrap_servers],
-        "broker_commit_interval": config.commit_interval,
-        "broker_session_timeout": config.session_timeout,
-        "broker_heartbeat_interval": config.heartbeat_interval,
-        "broker_rebalance_timeout": config.rebalance_timeout,
-        "broker_request_timeout": config.request_timeout,
-        "datadir": str(config.data_dir),
-        "store": "memory://",
-        "TableManager": _Tables,
-        "table_standby_replicas": 0,
-        "topic_allow_declare": False,
-        "topic_disable_leader": True,
-        "stream_buffer_maxsize": config.queued_runs,
-        "stream_wait_empty": True,
-        "stream_recovery_delay": 0.0,
-        "autodiscover": False,
-        "web_enabled": False,
-        "web_tables_enabled": False,
-        "web_router_enabled": False,
-    }
 
 
 __all__ = ["CHANGELOG", "PartitionStore", "RunApp", "build_app", "run_worker"]

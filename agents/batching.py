@@ -135,6 +135,11 @@ class Positions:
         """The offset before which nothing of `tp` will be delivered again; 0 while none is known to be committed."""
         return self._committed.get(tp, 0)
 
+    def oldest(self, tp: TP) -> Record | None:
+        """The first record of `tp` that was fetched and is not settled; None where there is none."""
+        runs = self._pending.get(tp)
+        return runs[0].records[0] if runs else None
+
     def pending(self) -> int:
         """Runs fetched and not settled."""
         return sum(len(runs) for runs in self._pending.values())

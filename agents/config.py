@@ -108,6 +108,8 @@ class WorkerConfig:
     """How long a rebalance waits for the runs in flight before the process ends instead. Below `rebalance_timeout`."""
     recovery_timeout: float = 60.0
     """Without a single record for this long while state is read back, the process ends."""
+    stuck_after: float = 120.0
+    """An agent that settles nothing for this long while records wait for it ends the process. Above what a run and its deliveries may take."""
     stop_timeout: float = 9.0
     """A requested stop that takes longer is cut short (exit code 1)."""
 

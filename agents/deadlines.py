@@ -10,7 +10,8 @@ from funnel.durations import MICROSECONDS
 RETRY_AFTER = 30 * MICROSECONDS
 """A prospect that was named as due and is still due after this long is named again: its tick was lost."""
 SHELF = 600 * MICROSECONDS
-"""Deadlines that are further away are not kept in order, but by the ten minutes they lie in: that takes a tenth of the memory."""
+"""Deadlines that are further away are not kept in order, but by the ten minutes they lie in: that takes half of the memory."""
+_LOOKED_AT = 5_000
 
 
 class Deadlines:
@@ -51,8 +52,7 @@ class Deadlines:
 
     def pop_due(self, now: int, most: int) -> list[bytes]:
         """Prospects whose deadline is at or before `now`, at most so many; each is not named again for a while."""
-        while self._order and self._order[0] * SHELF <= now:
-            self._open(heappop(self._order))
+        self._open_all(now)
         found: list[bytes] = []
         soon = self._soon
         while soon and soon[0][0] <= now and len(found) < most:
@@ -66,6 +66,22 @@ class Deadlines:
             self._enter(prospect, due)
         return found
 
+    def overdue(self, now: int) -> int:
+        """How long ago the earliest deadline passed of which nobody was told; 0 where there is none."""
+        self._open_all(now)
+        # While nobody is told, entries that woke up for nothing gather at the top. A moment's work each, but there may be very many.
+        for _ in range(_LOOKED_AT):
+            if not self._soon or self._soon[0][0] > now:
+                return 0
+            prospect = self._soon[0][1]
+            due = self._due.get(prospect)
+            if due is not None and due <= now:
+                return now - due
+            heappop(self._soon)
+            if due is not None:
+                self._enter(prospect, due)
+        return 0
+
     def _enter(self, prospect: bytes, at: int) -> None:
         number = at // SHELF
         if number <= self._opened:
@@ -75,6 +91,10 @@ class Deadlines:
         else:
             self._shelves[number] = [prospect]
             heappush(self._order, number)
+
+    def _open_all(self, now: int) -> None:
+        while self._order and self._order[0] * SHELF <= now:
+            self._open(heappop(self._order))
 
     def _open(self, number: int) -> None:
         """Put the entries of a shelf in order. A deadline that moved there and back has several, which are one from now on."""

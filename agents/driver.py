@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from faust.types import TP
 
+from agents import metrics
 from agents.batching import Record, Run
 from agents.fencing import Ownership, Tenure
 from agents.gathering import PATIENCE, Gathering
 from agents.shipping import Change, Output
+from agents.tracing import Span, carrying
 
 if TYPE_CHECKING:
     from agents.app import RunApp
@@ -95,6 +97,7 @@ class RunDriver:
         fed_by: Sequence[RunDriver] = (),
     ) -> None:
         self.name = name
+        self.topics = frozenset(topics)
         self.gathering: Gathering = Gathering(
             app.config.run_records,
             PATIENCE if fed_by else 0.0,
@@ -109,6 +112,10 @@ class RunDriver:
         self._slots = asyncio.Semaphore(app.config.runs_in_flight)
         self._turns: dict[TP, _Turns] = {}
         self._settling: set[asyncio.Task[None]] = set()
+        # Looked up once: a label costs more than what is counted.
+        self._run_seconds = metrics.RUN_SECONDS.labels(name)
+        self._changelog_seconds = metrics.DELIVERY_SECONDS.labels(name, "changelog")
+        self._outputs_seconds = metrics.DELIVERY_SECONDS.labels(name, "outputs")
 
     async def drive(self, runs: AsyncIterable[Run]) -> None:
         """Handle `runs` until they end."""
@@ -147,14 +154,17 @@ class RunDriver:
         if not self._app.consumer.accepts(run):
             return False
         try:
-            tenure = self._tenure(run)
+            tenure, tracer = self._tenure(run), self._app.run_tracer
+            span = None if tracer is None else tracer.run(self.name, run)
             began = time.monotonic()
             shipment = self._handler.handle(run.tp, run.records)
-            self.gathering.handled(len(run.records), time.monotonic() - began)
+            took = time.monotonic() - began
+            self.gathering.handled(len(run.records), took)
+            self._run_seconds.observe(took)
         except Exception as error:
             raise HandlerError(f"agent {self.name} failed on {run!r}: {error!r}") from error
         self.progress.runs_handled += 1
-        task = asyncio.get_running_loop().create_task(self._settle(run, shipment, tenure))
+        task = asyncio.get_running_loop().create_task(self._settle(run, shipment, tenure, span))
         self._settling.add(task)
         task.add_done_callback(self._settling.discard)
         return True
@@ -164,19 +174,24 @@ class RunDriver:
         while self._settling:
             await asyncio.wait(self._settling)
 
-    async def _settle(self, run: Run, shipment: Shipment, tenure: Tenure | None) -> None:
+    async def _settle(self, run: Run, shipment: Shipment, tenure: Tenure | None, span: Span | None) -> None:
         try:
+            outputs = shipment.outputs if span is None else carrying(shipment.outputs, span.headers)
             turns = self._turns.setdefault(run.tp, _Turns())
             async with turns.changelog:
                 if self._given_up():
                     return
                 if shipment.changelog:
-                    await self._ship_changelog(run, shipment.changelog, tenure)
+                    with self._changelog_seconds.time():
+                        await self._ship_changelog(run, shipment.changelog, tenure)
+                    if span is not None:
+                        span.note("changelog acknowledged")
             async with turns.outputs:
                 if self._given_up():
                     return
-                if shipment.outputs:
-                    await self._app.shipper.ship(shipment.outputs)
+                if outputs:
+                    with self._outputs_seconds.time():
+                        await self._app.shipper.ship(outputs)
                 if self._app.consumer.settle(run) and shipment.settled is not None:
                     shipment.settled()
             self.progress.runs_settled += 1
@@ -185,6 +200,8 @@ class RunDriver:
         except Exception as error:  # whatever it is, the run must not be acknowledged
             self._app.failure.fail(f"agent {self.name} could not settle {run!r}", error)
         finally:
+            if span is not None:
+                span.end()
             self._slots.release()
 
     def _given_up(self) -> bool:

@@ -20,6 +20,9 @@ from agents.declarations import Declarations
 from agents.intake import CHANNEL_OF_TOPIC, Intake
 from agents.prospects import Prospects
 from agents.shipping import Output
+from agents.tracing import Tracer
+from agents.watch import Beat
+from agents.weighing import Scales
 from funnel.definition import load_funnels
 from funnel.durations import MICROSECONDS
 from funnel.history import Limits
@@ -58,19 +61,22 @@ class PipelineConfig:
         return f"PipelineConfig(funnels={self.funnels}, partitions={self.partitions})"
 
 
-def run_pipeline(worker: WorkerConfig, pipeline: PipelineConfig) -> int:
-    """Run a worker with this pipeline's agents in this process (`agents.app.run_worker`).
+def run_pipeline(
+    worker: WorkerConfig, pipeline: PipelineConfig, beat: Beat = lambda _: None, tracer: Tracer | None = None
+) -> int:
+    """Run a worker with this pipeline's agents in this process (`agents.app.run_worker`, which says what `beat` is told).
 
     Raises:
         FunnelError: a funnel file is wrong.
         ValueError: one of them names holidays that nobody knows.
     """
     rules = RuleSet(load_funnels(pipeline.funnels), days_off)
-    return run_worker(worker, partial(equip, pipeline=pipeline, rules=rules))
+    return run_worker(worker, partial(equip, pipeline=pipeline, rules=rules, tracer=tracer), beat=beat)
 
 
-def equip(app: RunApp, pipeline: PipelineConfig, rules: RuleSet) -> None:
-    """Add the agents to an app."""
+def equip(app: RunApp, pipeline: PipelineConfig, rules: RuleSet, tracer: Tracer | None = None) -> None:
+    """Add the agents to an app; their runs are told to `tracer`."""
+    app.run_tracer = tracer
     topic = app.config.topic
     backlog = Backlog()
     codec, parse_phone = EventCodec(pipeline.registry), phone_parser(pipeline.phone_region)
@@ -124,6 +130,13 @@ def equip(app: RunApp, pipeline: PipelineConfig, rules: RuleSet) -> None:
             app.failure.fail("the timer of deadlines failed", error)
 
     app.timer(TICK_SECONDS)(timer)
+
+    def look_for_overdue() -> None:
+        now = int(time.time() * MICROSECONDS)
+        overdue = max((deadlines.overdue(now) for deadlines in prospects.deadlines.values()), default=0)
+        metrics.OVERDUE_SECONDS.set(overdue / MICROSECONDS)
+
+    app.looks += [look_for_overdue, Scales(state.records).weigh]
 
 
 def _settled(app: RunApp, tp: TP) -> int:

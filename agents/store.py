@@ -49,6 +49,10 @@ class PartitionStore:
         """The ids of all prospects with records in `partition`."""
         return iter(self._own(partition))
 
+    def sizes(self) -> dict[int, int]:
+        """How many prospects each partition holds."""
+        return {partition: len(prospects) for partition, prospects in self._partitions.items()}
+
     def apply(self, partition: int, records: Iterable[tuple[bytes, bytes | None]]) -> None:
         """File records (changelog key, value or None to delete).
 

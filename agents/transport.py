@@ -17,7 +17,8 @@ from faust.types import TP, ConsumerMessage
 from mode.threads import WorkerThread
 
 from agents.alignment import STEP, Alignment
-from agents.batching import Positions, Run, RunScheduler
+from agents.batching import Positions, Record, Run, RunScheduler
+from agents.lag import Standing
 
 if TYPE_CHECKING:
     from agents.app import RunApp
@@ -103,12 +104,31 @@ class RunConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  #
 
     def _reaches_further(self, tp: TP) -> bool:
         """Whether a partition is known to reach further than it was read."""
-        subscription = self._ensure_consumer()._subscription.subscription
+        position, end = self._reached(tp)
+        return (position or 0) < (end or 0)
+
+    def _reached(self, tp: TP) -> tuple[int | None, int | None]:
+        """Up to where a partition was read, and where it ends, as far as the brokers have told. Callable from any thread."""
+        subscription = self._consumer._subscription.subscription if self._consumer is not None else None
         if subscription is None or subscription.assignment is None or tp not in subscription.assignment.tps:
-            return False
+            return None, None
         state = subscription.assignment.state_value(tp)
         # Positions go past what isn't handed out, too: marks of transactions, and what compaction took.
-        return (state._position or 0) < (state.highwater or 0)
+        return state._position, state.highwater
+
+    def standing(self, tp: TP, oldest: Record | None) -> Standing:
+        """Where a partition stands whose first record in an agent's hands is `oldest`. Callable from any thread."""
+        first = oldest if oldest is not None else self.alignment.first(tp)
+        position, end = self._reached(tp)
+        if first is not None:
+            return Standing(first.offset, end, first.timestamp, here=True)
+        fetcher = self._consumer._fetcher if self._consumer is not None else None
+        # What has come lies undecoded in the fetcher until it is asked for.
+        return Standing(position, end, None, here=fetcher is not None and tp in fetcher._records)
+
+    def in_touch(self) -> bool:
+        """Whether the broker that looks after our group answers, as far as is known. Callable from any thread."""
+        return self._consumer is not None and self._consumer._coordinator.coordinator_id is not None
 
     async def rewind(self, tps: frozenset[TP]) -> dict[TP, int | None]:
         """Read on from what is committed, or from the very beginning where nothing is; returns the committed offsets."""
@@ -184,6 +204,11 @@ class RunConsumer(driver.Consumer):  # type: ignore[misc]  # Faust is untyped fo
     def has_more(self, topics: Collection[str]) -> bool:
         """Whether the brokers have told of records of these topics that were not fetched yet."""
         return self._thread.has_more(topics)
+
+    def standings(self) -> dict[TP, Standing]:
+        """Where each partition of the agents' topics stands that is ours."""
+        tps = [tp for tp in self.assignment() if tp.topic in self.app.run_topics]
+        return {tp: self._thread.standing(tp, self.positions.oldest(tp)) for tp in tps}
 
     def _to_message(self, tp: TP, record: Any) -> ConsumerMessage:
         if type(record) is not Run:

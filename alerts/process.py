@@ -33,6 +33,8 @@ from schemas.errors import Undecodable
 _POLL_MILLISECONDS = 200
 _STOP_SECONDS = 6.0
 _TIDY_SECONDS = 3_600.0
+_BEAT_SECONDS = 1.0
+Beat = Callable[[str | None], None]
 _GONE = "the alerts file has no such target any more"
 _log = structlog.get_logger(__name__)
 
@@ -53,18 +55,26 @@ class NotifierConfig:
     """Seconds."""
 
 
-def run_notifier(config: NotifierConfig) -> int:
-    """Run the notifier in this process until SIGTERM or SIGINT; returns the exit code: 1 after an error, which is logged."""
+def run_notifier(config: NotifierConfig, beat: Beat = lambda _: None) -> int:
+    """Run the notifier in this process until SIGTERM or SIGINT.
+
+    Args:
+        config: what it needs to know.
+        beat: told every second, from the event loop, what keeps the notifier from being ready; None: it is.
+
+    Returns:
+        The exit code: 0 after a stop that was asked for, 1 after an error, which is logged.
+    """
     try:
-        asyncio.run(_run(config))
+        asyncio.run(_run(config, beat))
     except (AlertsError, NotDelivered, KafkaError, Undecodable, OSError) as error:
         _log.error("notifier_failed", error=str(error) or repr(error))
         return 1
     return 0
 
 
-async def _run(config: NotifierConfig) -> None:
-    notifier = Notifier(config)
+async def _run(config: NotifierConfig, beat: Beat) -> None:
+    notifier = Notifier(config, beat=beat)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, notifier.stop)
@@ -76,8 +86,11 @@ async def _run(config: NotifierConfig) -> None:
 class Notifier:
     """One member of the notifiers' group. `run` it once; `stop` may be called at any time, from the same event loop."""
 
-    def __init__(self, config: NotifierConfig, clock: Callable[[], float] = time.time) -> None:
-        self._config, self._clock = config, clock
+    def __init__(
+        self, config: NotifierConfig, clock: Callable[[], float] = time.time, beat: Beat = lambda _: None
+    ) -> None:
+        """Args: clock: the wall's, seconds since 1970; beat: see `run_notifier`."""
+        self._config, self._clock, self._beat = config, clock, beat
         self._book = Book(config.brokers, config.deliveries_topic, config.kafka_options, idempotent=config.idempotent)
         self._ledgers: dict[int, Ledger] = {}
         self._partition_of: dict[bytes, int] = {}
@@ -111,6 +124,7 @@ class Notifier:
             **config.kafka_options,
         )
         self._consumer.subscribe([config.alerts_topic], listener=_Listener(self))
+        beating = asyncio.ensure_future(self._tell_of_itself())
         try:
             try:
                 await self._book.start()
@@ -121,7 +135,14 @@ class Notifier:
             while not self._stopping.is_set():
                 await self._turn()
         finally:
+            beating.cancel()
             await self._leave()
+
+    async def _tell_of_itself(self) -> None:
+        while True:
+            assigned = {tp.partition for tp in self._consumer.assignment()}
+            self._beat(None if assigned and assigned <= self._ledgers.keys() else "it has no partitions yet")
+            await asyncio.sleep(_BEAT_SECONDS)
 
     async def _turn(self) -> None:
         """Take what came, write down what is to be sent, and send what is due."""

@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING
 
 from funnel.history import Limits
 from journey.funnel_files import funnel_paths
+from journey.health import Health
+from journey.serving import serve
 from journey.settings import Settings
-from journey.telemetry import configure_logging, serve_metrics
+from journey.telemetry import configure_logging
+from journey.tracing import traced
 from journey.wiring import id_key_of, notifier_config, registry_of, sink_config, worker_config
 
 if TYPE_CHECKING:
@@ -22,9 +25,8 @@ def worker(settings: Settings) -> int:
     from agents.pipeline import run_pipeline
 
     configured, pipeline = worker_config(settings), pipeline_config(settings)
-    configure_logging(settings)
-    serve_metrics(settings.metrics_host, settings.metrics_port)
-    return run_pipeline(configured, pipeline)
+    with traced("worker", settings) as tracer:
+        return run_pipeline(configured, pipeline, _begin(settings).beat, tracer)
 
 
 def sink(settings: Settings) -> int:
@@ -32,19 +34,24 @@ def sink(settings: Settings) -> int:
     from sinks.process import run_sink
 
     configured = sink_config(settings)
+    with traced("sink", settings) as tracer:
+        return run_sink(configured, _begin(settings).beat, tracer)
+
+
+def _begin(settings: Settings) -> Health:
+    """What every service tells, from its start on."""
     configure_logging(settings)
-    serve_metrics(settings.metrics_host, settings.metrics_port)
-    return run_sink(configured)
+    health = Health(settings.stuck_after_seconds)
+    health.watch()
+    serve(settings.metrics_host, settings.metrics_port, health)
+    return health
 
 
 def notifier(settings: Settings) -> int:
     """Run the notifier in this process; returns its exit code."""
     from alerts.process import run_notifier
 
-    configured = notifier_config(settings)
-    configure_logging(settings)
-    serve_metrics(settings.metrics_host, settings.metrics_port)
-    return run_notifier(configured)
+    return run_notifier(notifier_config(settings), _begin(settings).beat)
 
 
 def pipeline_config(settings: Settings) -> PipelineConfig:

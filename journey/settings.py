@@ -28,6 +28,7 @@ DEFAULT_CONFIG = Path("journey.toml")
 MASK = "**********"
 LEAST_KEY_LENGTH = 16
 _LONGEST_RETENTION = "3650d"
+_LEAST_STUCK_AFTER = "60s"
 
 
 def _check_duration(text: str) -> str:
@@ -127,7 +128,14 @@ class Settings(BaseSettings):
     workers: int = Field(1, ge=1, le=64, description="how many workers a command starts that starts its own")
     data_dir: Path = Field(Path(".journey"), description="where the embedded stack keeps its data")
     metrics_host: str = Field("127.0.0.1", description="address that Prometheus metrics listen on; 0.0.0.0: on all")
-    metrics_port: int = Field(0, ge=0, le=65_535, description="port of Prometheus metrics; 0: none")
+    metrics_port: int = Field(0, ge=0, le=65_535, description="port of metrics, /healthz and /readyz; 0: none")
+    traces: str = Field(
+        "",
+        description="URL that OpenTelemetry's traces go to (OTLP over HTTP), such as http://host:4318/v1/traces; empty: none",
+    )
+    stuck_after: Duration = Field(
+        "120s", description="a worker that settles nothing for so long while records wait ends; at least 60s"
+    )
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "console"] = "json"
 
@@ -153,6 +161,14 @@ class Settings(BaseSettings):
             raise ValueError(f"expected at most {_LONGEST_RETENTION}")
         return value
 
+    @field_validator("stuck_after")
+    @classmethod
+    def _check_stuck_after(cls, value: str) -> str:
+        # A run may take seconds, and its deliveries have half a minute each.
+        if parse_duration(value) < parse_duration(_LEAST_STUCK_AFTER):
+            raise ValueError(f"expected at least {_LEAST_STUCK_AFTER}")
+        return value
+
     @field_validator("metrics_host")
     @classmethod
     def _check_metrics_host(cls, value: str) -> str:
@@ -160,6 +176,14 @@ class Settings(BaseSettings):
             return str(ip_address(value))
         except ValueError:
             raise ValueError("expected an IP address such as 127.0.0.1 or 0.0.0.0") from None
+
+    @field_validator("traces")
+    @classmethod
+    def _check_traces(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if value and (parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc):
+            raise ValueError("expected an http(s) URL without user and password, such as http://host:4318/v1/traces")
+        return value
 
     @field_validator("schema_registry")
     @classmethod
@@ -192,6 +216,11 @@ class Settings(BaseSettings):
     def dead_letter_retention_seconds(self) -> int:
         """`dead_letter_retention` in seconds."""
         return parse_duration(self.dead_letter_retention) // MICROSECONDS
+
+    @property
+    def stuck_after_seconds(self) -> float:
+        """`stuck_after` in seconds."""
+        return parse_duration(self.stuck_after) / MICROSECONDS
 
     @property
     def clickhouse_address(self) -> ClickHouseAddress:

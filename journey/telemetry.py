@@ -1,4 +1,4 @@
-"""What processes tell: logs as lines of JSON, metrics for Prometheus; and reading those metrics."""
+"""What processes tell in logs, as lines of JSON; and reading the metrics that they serve (`journey.serving`)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from http.client import HTTPConnection, HTTPException
 from typing import Any
 
 import structlog
-from prometheus_client import start_http_server
 from prometheus_client.parser import text_string_to_metric_families
 
 from journey.settings import Settings
@@ -59,21 +58,6 @@ def configure_logging(settings: Settings) -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
-
-
-def serve_metrics(host: str, port: int) -> None:
-    """Serve this process's metrics; port 0: don't. Work goes on where the port is taken: that is only logged.
-
-    Args:
-        host: the address to listen on.
-        port: of it.
-    """
-    if not port:
-        return
-    try:
-        start_http_server(port, addr=host)
-    except OSError as error:
-        logging.getLogger(__name__).warning("metrics are not served on %s:%d: %s", host, port, error)
 
 
 def scrape(port: int) -> Mapping[str, float] | None:

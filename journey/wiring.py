@@ -79,6 +79,7 @@ def worker_config(settings: Settings) -> WorkerConfig:
         security=security_of(settings),
         idempotent=settings.idempotent,
         commit_interval=_COMMIT_SECONDS,
+        stuck_after=settings.stuck_after_seconds,
     )
 
 

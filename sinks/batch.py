@@ -61,6 +61,11 @@ class Batch:
             self._since = now
 
     @property
+    def since(self) -> float | None:
+        """When its first record was taken; None: it has none."""
+        return self._since
+
+    @property
     def is_full(self) -> bool:
         """Whether it should be inserted before another record is taken."""
         return self._bytes >= self.max_bytes or self.rows >= self.max_rows

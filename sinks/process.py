@@ -13,18 +13,17 @@ import gc
 import logging
 import random
 import signal
-import threading
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 import structlog
-from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError
 from clickhouse_driver.errors import ServerException
 
 from sinks import metrics
-from sinks.base import Collector, Insert
+from sinks.base import Collector
 from sinks.batch import Batch, Frozen
 from sinks.clickhouse import RETRYABLE, Writer, reason_of
 from sinks.config import SinkConfig
@@ -33,23 +32,34 @@ from sinks.deliveries import DeliveriesCollector
 from sinks.errors import PoisonRecordError, SinkError
 from sinks.facts import FactsCollector
 from sinks.identifiers import Opener
+from sinks.lag import Lag
+from sinks.rebalances import Listener
+from sinks.threads import insert_in_thread
+from sinks.tracing import Tracer
+from sinks.watch import Beat, Watch
 
 _POLL_MILLISECONDS = 100
 _LEAVE_SECONDS = 3.0
-_ABORT_SECONDS = 0.5
+UNREADY_AFTER = 15.0
+"""A sink that has held a batch for so long (seconds) is not ready: ClickHouse refuses it, or is silent. Its restarts are shorter."""
 T = TypeVar("T")
 _log = structlog.get_logger(__name__)
 
 
-def run_sink(config: SinkConfig) -> int:
+def run_sink(config: SinkConfig, beat: Beat = lambda _: None, tracer: Tracer | None = None) -> int:
     """Run the sink in this process until SIGTERM or SIGINT.
+
+    Args:
+        config: what the sink needs to know.
+        beat: told every second, from the event loop, what keeps the sink from being ready; None: it is.
+        tracer: told of inserts.
 
     Returns:
         The exit code: 0 after a stop that was asked for, 1 after an error, which is logged.
     """
     tune()
     try:
-        asyncio.run(_run(config))
+        asyncio.run(_run(config, beat, tracer))
     except (SinkError, KafkaError, OSError) as error:
         _log.error("sink_failed", error=str(error) or repr(error))
         return 1
@@ -65,8 +75,8 @@ def tune() -> None:
     gc.set_threshold(100_000, 50, 100)
 
 
-async def _run(config: SinkConfig) -> None:
-    sink = Sink(config)
+async def _run(config: SinkConfig, beat: Beat, tracer: Tracer | None) -> None:
+    sink = Sink(config, beat, tracer)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, sink.stop)
@@ -78,8 +88,12 @@ async def _run(config: SinkConfig) -> None:
 class Sink:
     """One member of the sink's group. `run` it once; `stop` may be called at any time, from the same event loop."""
 
-    def __init__(self, config: SinkConfig) -> None:
-        self._config = config
+    def __init__(self, config: SinkConfig, beat: Beat = lambda _: None, tracer: Tracer | None = None) -> None:
+        """Args: config: what it needs to know; beat, tracer: see `run_sink`."""
+        self._config, self._beat, self._tracer = config, beat, tracer
+        self._parents: list[bytes] = []
+        """Where the batch's records came from, for the tracer."""
+        self.lag = Lag()
         self._writer = Writer(config.clickhouse)
         collectors: dict[str, Collector] = {
             config.facts_topic: FactsCollector(Opener(config.id_key, config.personal_data)),
@@ -93,6 +107,8 @@ class Sink:
         self._uncommitted: dict[TopicPartition, int] = {}
         self._generation = 0
         self._paused = False
+        self._held_since: float | None = None
+        self._joined = False
         self._stopping = asyncio.Event()
         self._stop_by: float | None = None
 
@@ -124,7 +140,8 @@ class Sink:
             rebalance_timeout_ms=round(config.rebalance_timeout * 1000),
             **config.kafka_options,
         )
-        self._consumer.subscribe(self._topics, listener=_Listener(self))
+        self._consumer.subscribe(self._topics, listener=Listener(self))
+        watching = asyncio.ensure_future(Watch(self, self._consumer, self._topics, self._beat).run())
         try:
             try:
                 await self._until_stop(self._consumer.start())
@@ -135,7 +152,23 @@ class Sink:
                 await self._turn()
             await self._insert_rest()
         finally:
+            watching.cancel()
             await self._leave()
+
+    @property
+    def missing(self) -> str | None:
+        """What keeps it from being ready, for people; None: it is."""
+        if self._stopping.is_set():
+            return "the sink ends"
+        if not self._joined:
+            return "the group has not been joined, or partitions are changing hands"
+        held = 0.0 if self.held_since is None else time.monotonic() - self.held_since
+        return f"ClickHouse has not taken a batch for {held:.0f} s" if held > UNREADY_AFTER else None
+
+    @property
+    def held_since(self) -> float | None:
+        """Since when (`time.monotonic`) it holds the batch that it fills or inserts; None: it holds none."""
+        return self._batch.since if self._held_since is None else self._held_since
 
     async def _turn(self) -> None:
         """Take what has come, and insert it when it is enough or has waited enough."""
@@ -151,33 +184,51 @@ class Sink:
                 raise
             if self._batch.is_full:
                 self._pending = records[index + 1 :]
+                self._took(records[: index + 1])
                 await self._flush()
                 if self._generation != generation or self._stopping.is_set():
                     return
                 break
+        else:
+            self._took(records)
         metrics.BATCH_ROWS.set(self._batch.rows)
         if self._batch.is_due(time.monotonic()):
             await self._flush()
         await self._commit()
 
+    def _took(self, records: list[Any]) -> None:
+        if self._tracer is not None:
+            self._parents += self._tracer.parents(records)
+
     async def _poll(self) -> list[Any]:
         """Records of one moment; none where we are to stop meanwhile."""
         # aiokafka gives no record of an assignment that has ended, but between its giving and our taking partitions may move, hence the generation.
         fetched = await self._until_stop(self._fetch())
-        return fetched[1] if fetched is not None and fetched[0] == self._generation else []
+        if fetched is None or fetched[0] != self._generation:
+            return []
+        for partition, records in fetched[1].items():
+            self.lag.fetched(partition, records)
+        return [record for found in fetched[1].values() for record in found]
 
-    async def _fetch(self) -> tuple[int, list[Any]]:
-        fetched = await self._consumer.getmany(timeout_ms=_POLL_MILLISECONDS)
-        return self._generation, [record for found in fetched.values() for record in found]
+    async def _fetch(self) -> tuple[int, dict[Any, list[Any]]]:
+        fetched: dict[Any, list[Any]] = await self._consumer.getmany(timeout_ms=_POLL_MILLISECONDS)
+        return self._generation, fetched
 
     async def _flush(self) -> None:
         """Insert the batch, however long that takes, and note what may be committed. Drops it when partitions move or time to stop is up."""
+        self._held_since = self._batch.since
         frozen, generation = self._batch.freeze(), self._generation
+        parents, self._parents = self._parents, []
+        span = (
+            None if self._tracer is None else self._tracer.insert(parents, frozen.rows, sum(frozen.messages.values()))
+        )
         metrics.BATCH_ROWS.set(frozen.rows)
         attempt = 0
         try:
             while not await self._attempt(frozen):
                 attempt += 1
+                if span is not None:
+                    span.note("failed")
                 metrics.RETRIES.inc()
                 self._pause()
                 await self._wait(
@@ -198,13 +249,17 @@ class Sink:
                     )
                     return
         finally:
+            if span is not None:
+                span.end()
             metrics.BATCH_ROWS.set(0)
+            self._held_since = None
             self._resume()
         if attempt:
             _log.info("sink_resumed", attempts=attempt + 1)
         for topic, count in frozen.messages.items():
             metrics.MESSAGES.labels(topic).inc(count)
         if self._generation == generation:
+            self.lag.inserted(frozen.offsets)
             self._uncommitted |= {TopicPartition(*partition): offset for partition, offset in frozen.offsets.items()}
             await self._commit()
 
@@ -214,7 +269,7 @@ class Sink:
             insert = frozen.inserts[frozen.done]
             started = time.perf_counter()
             try:
-                await self._in_thread(insert)
+                await insert_in_thread(self._writer, insert, self._stopping, self._left)
             except RETRYABLE as error:
                 level = _log.error if isinstance(error, ServerException) else _log.warning
                 level("sink_insert_failed", table=insert.table, rows=insert.rows, error=reason_of(error))
@@ -233,24 +288,6 @@ class Sink:
             return acting.result() if acting.done() else None
         finally:
             acting.cancel()
-            stopping.cancel()
-
-    async def _in_thread(self, insert: Insert) -> None:
-        """Insert while the event loop goes on with heartbeats. When time to stop is up, the connection is broken."""
-        inserting = _in_daemon_thread(lambda: self._writer.insert(insert))
-        stopping = asyncio.ensure_future(self._stopping.wait())
-        try:
-            waiting: set[asyncio.Future[Any]] = {inserting, stopping}
-            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-            if not inserting.done():
-                await asyncio.wait({inserting}, timeout=self._left())
-            if not inserting.done():
-                self._writer.abort()
-                await asyncio.wait({inserting}, timeout=_ABORT_SECONDS)
-            if not inserting.done():
-                raise TimeoutError("told to stop while ClickHouse did not answer")
-            inserting.result()
-        finally:
             stopping.cancel()
 
     async def _wait(self, seconds: float, generation: int) -> None:
@@ -303,12 +340,14 @@ class Sink:
         if not self._paused:
             self._paused = True
             metrics.PAUSED.set(1)
+            metrics.PAUSED_SINCE.set_to_current_time()
         self._consumer.pause(*self._consumer.assignment())
 
     def _resume(self) -> None:
         if self._paused:
             self._paused = False
             metrics.PAUSED.set(0)
+            metrics.PAUSED_SINCE.set(0)
             self._consumer.resume(*self._consumer.assignment())
 
     def _left(self) -> float:
@@ -320,54 +359,15 @@ class Sink:
     def partitions_revoked(self) -> None:
         """Partitions move: drop what is in hand. Rows being inserted at this moment are inserted again by whoever reads them next."""
         self._generation += 1
+        self._joined = False
+        self.lag.forget()
         self._pending = []
+        self._parents = []
         self._uncommitted = {}
         self._batch.freeze()
 
     def partitions_assigned(self) -> None:
         """New partitions are ours; while paused they are, too."""
+        self._joined = True
         if self._paused:
             self._pause()
-
-
-class _Listener(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka has no types
-    """Tells the sink of rebalances."""
-
-    def __init__(self, sink: Sink) -> None:
-        self._sink = sink
-
-    def on_partitions_revoked(self, revoked: Any) -> None:  # noqa: ARG002  aiokafka's signature
-        self._sink.partitions_revoked()
-
-    def on_partitions_assigned(self, assigned: Any) -> None:
-        _log.info(
-            "sink_assigned", partitions=sorted(f"{partition.topic}[{partition.partition}]" for partition in assigned)
-        )
-        self._sink.partitions_assigned()
-
-
-def _in_daemon_thread(action: Callable[[], None]) -> asyncio.Future[None]:
-    """Run it in a thread that the end of the process does not wait for: a server that is silent must not keep us."""
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[None] = loop.create_future()
-
-    def settle(error: BaseException | None) -> None:
-        if future.cancelled():
-            return
-        if error is None:
-            future.set_result(None)
-        else:
-            future.set_exception(error)
-            future.exception()  # nobody may be left to ask for it
-
-    def run() -> None:
-        caught: BaseException | None = None
-        try:
-            action()
-        except BaseException as error:
-            caught = error
-        with contextlib.suppress(RuntimeError):  # the loop may have ended meanwhile
-            loop.call_soon_threadsafe(settle, caught)
-
-    threading.Thread(target=run, name="insert", daemon=True).start()
-    return future

@@ -21,6 +21,7 @@ from prometheus_client import REGISTRY
 
 import agents.metrics
 import alerts.metrics
+import journey.health
 import sinks.metrics
 from agents.acceptance import touch_of
 from funnel.definition import parse_funnel
@@ -362,6 +363,7 @@ def test_metrics_exist() -> None:
     assert agents.metrics
     assert alerts.metrics
     assert sinks.metrics
+    assert journey.health
     ours = {metric.name for metric in REGISTRY.collect() if metric.name.startswith("journey_")}
     text = (ROOT / "docs" / "operations.md").read_text()
     named = {name.removesuffix("_total") for name in re.findall(r"`(journey_[a-z_]+)[`{ ]", text)} - {

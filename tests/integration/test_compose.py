@@ -16,6 +16,7 @@ import yaml
 from kafka import KafkaProducer
 from kafka.errors import KafkaError
 
+from journey.serving import ALIVE, READY
 from journey.settings import CONFIG_VARIABLE, PREFIX, ClickHouseAddress, Settings, load_settings
 from tests.broker import LOOPBACK, free_port
 from tests.faults.kafka import ApacheKafka
@@ -23,6 +24,7 @@ from tests.faults.kafka import ApacheKafka
 _ROOT = Path(__file__).resolve().parents[2]
 _TEXT = (_ROOT / "docker-compose.yml").read_text()
 _OURS = ("topics", "migrate", "worker", "sink", "journey")
+_WATCHING = ("prometheus", "grafana")
 # Written for one machine on purpose: what the specification allows and we use. A misspelt key is ignored by no one here.
 _SERVICE_KEYS = {
     "build", "cap_drop", "command", "depends_on", "deploy", "environment", "healthcheck", "hostname", "image", "init", "logging", "networks",
@@ -72,7 +74,7 @@ def test_only_keys_that_we_know() -> None:
         assert set(service) <= _SERVICE_KEYS, name
         assert set(service.get("healthcheck", {})) <= _HEALTH_KEYS, name
         assert set(service["deploy"]) <= {"replicas", "resources"}, name
-        assert all(isinstance(value, str) for value in service["environment"].values()), (
+        assert all(isinstance(value, str) for value in service.get("environment", {}).values()), (
             f"{name}: quote numbers and true"
         )
 
@@ -84,7 +86,7 @@ def test_compose_itself_accepts_it() -> None:
         pytest.skip("there is no docker compose here; the other tests of this file check what they can")
     values = {name: value or "abcdefghijklmnopqrstuv" for name, value in _example().items()}
     done = subprocess.run(
-        [docker, "compose", "--project-directory", str(_ROOT), "--profile", "tools", "config", "--quiet"],
+        [docker, "compose", "--project-directory", str(_ROOT), "--profile", "*", "config", "--quiet"],
         env={**os.environ, **values}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -117,7 +119,7 @@ def test_what_runs_on_is_restarted_checked_and_bounded() -> None:
         if service["restart"] != "no":
             assert service["restart"] == "unless-stopped", name
             assert service["healthcheck"]["test"][0] == "CMD", name
-    for name in _OURS:
+    for name in (*_OURS, *_WATCHING):
         assert _SERVICES[name]["read_only"] is True, name
         assert _SERVICES[name]["cap_drop"] == ["ALL"], name
         assert "no-new-privileges:true" in _SERVICES[name]["security_opt"], name
@@ -131,12 +133,48 @@ def test_nothing_is_published_beyond_this_machine() -> None:
 
 
 def test_metrics_can_be_read_from_beside() -> None:
-    """Workers and sink serve their metrics to the compose file's networks, which a Prometheus may join; this machine's ports stay shut."""
+    """Workers and sink serve their metrics to the compose file's networks; this machine's ports stay shut. Prometheus finds them there."""
+    config = yaml.safe_load((_ROOT / "deploy" / "prometheus" / "prometheus.yml").read_text())
+    scraped = {(dns["names"][0], dns["port"]) for job in config["scrape_configs"] for dns in job["dns_sd_configs"]}
     for name in ("worker", "sink"):
         environment = _SERVICES[name]["environment"]
         assert environment["JOURNEY_METRICS_HOST"] == "0.0.0.0"
         assert f":{environment['JOURNEY_METRICS_PORT']}/" in _SERVICES[name]["healthcheck"]["test"][-1]
         assert "ports" not in _SERVICES[name]
+        assert (name, int(environment["JOURNEY_METRICS_PORT"])) in scraped
+        assert set(_SERVICES[name]["networks"]) & set(_SERVICES["prometheus"]["networks"])
+
+
+def test_health_checks_ask_what_is_served() -> None:
+    """A worker whether it is ready; a sink whether it is alive, as it is in order while it waits for ClickHouse."""
+    assert f"{READY}'" in _SERVICES["worker"]["healthcheck"]["test"][-1]
+    assert f"{ALIVE}'" in _SERVICES["sink"]["healthcheck"]["test"][-1]
+
+
+def test_who_watches_is_optional_pinned_and_reaches_nothing_else() -> None:
+    """Prometheus and Grafana come by their profile, in a version, and only into the network of the metrics. Nobody waits for them."""
+    for name in _WATCHING:
+        service = _SERVICES[name]
+        assert service["profiles"] == ["observability"]
+        assert re.fullmatch(r"[\w/]+:v?\d+\.\d+\.\d+", service["image"])
+        assert service["networks"] == ["observing"]
+    for name, service in _SERVICES.items():
+        assert name in _WATCHING or not set(_WATCHING) & set(service.get("depends_on", {}))
+
+
+def test_the_board_is_where_grafana_looks_for_it() -> None:
+    """Mounted where the provider and the home page say, with a datasource that is the Prometheus of this file; and nobody can log in."""
+    grafana = _SERVICES["grafana"]
+    mounts = dict(volume.split(":")[1::-1] for volume in grafana["volumes"])
+    provisioning = _ROOT / mounts["/etc/grafana/provisioning"]
+    (provider,) = yaml.safe_load((provisioning / "dashboards" / "journey.yml").read_text())["providers"]
+    home = grafana["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]
+    boards = provider["options"]["path"]
+    assert (_ROOT / mounts[boards] / home.removeprefix(f"{boards}/")).is_file()
+    (source,) = yaml.safe_load((provisioning / "datasources" / "prometheus.yml").read_text())["datasources"]
+    assert source["url"] == "http://prometheus:9090"
+    assert grafana["environment"]["GF_AUTH_ANONYMOUS_ORG_ROLE"] == "Viewer"
+    assert grafana["environment"]["GF_SECURITY_DISABLE_INITIAL_ADMIN_CREATION"] == "true"
 
 
 def test_commands_exist() -> None:
@@ -201,7 +239,7 @@ def test_each_service_comes_as_its_own_clickhouse_user(service: str, user: str) 
 
 def test_only_who_needs_the_id_key_has_it() -> None:
     """The key of prospect ids is with the worker, with the sink, which opens identifiers, and with the operator's commands."""
-    assert {name for name, service in _SERVICES.items() if "JOURNEY_ID_KEY" in service["environment"]} == {
+    assert {name for name, service in _SERVICES.items() if "JOURNEY_ID_KEY" in service.get("environment", {})} == {
         "worker",
         "sink",
         "journey",

@@ -49,6 +49,7 @@ def test_the_file_may_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
         ('lateness = "3 months"', "journey.toml: lateness: expected a duration"),
         ("partitions = ", "journey.toml: expected a readable TOML file"),
         ('dead_letter_retention = "3651d"', "journey.toml: dead_letter_retention: expected at most 3650d"),
+        ('stuck_after = "59s"', "journey.toml: stuck_after: expected at least 60s"),
         ('metrics_host = "everywhere"', "journey.toml: metrics_host: expected an IP address such as 127.0.0.1"),
         (f'id_key = "{CANARY[:8]}"', "journey.toml: id_key: expected at least 16 characters"),
         (f'clickhouse = "http://u:{CANARY}@host/"', "journey.toml: clickhouse: expected a URL such as clickhouse://"),
