@@ -87,6 +87,7 @@ def plan(current: Current, files: Sequence[Migration]) -> list[Migration]:
         raise MigrationRefusedError(
             f"the database has migration {unknown[-1]}, this release only those up to {max(known, default=0)}: run the release that migrated it, or a newer one"
         )
+    grown = [found for migration in files for statement in migration.statements if (found := statement.longer_key)]
     steps = []
     for migration in sorted(files, key=lambda one: one.version):
         applied = current.applied.get(migration.version)
@@ -97,14 +98,14 @@ def plan(current: Current, files: Sequence[Migration]) -> list[Migration]:
                 f"{migration.file} was changed after it was applied: put it back as it was, and the change into a new file with the next number"
             )
         for statement in migration.statements:
-            _check(statement, migration.file, current)
+            _check(statement, migration.file, current, grown)
         steps.append(migration)
     return steps
 
 
-def _check(statement: Statement, file: str, current: Current) -> None:
+def _check(statement: Statement, file: str, current: Current, grown: Sequence[tuple[str, str]]) -> None:
     if (name := statement.creates) and (table := current.tables.get(name)):
-        _check_same(statement, file, name, table)
+        _check_same(statement, file, table, (statement.sorting_key, *(key for of, key in grown if of == name)))
     endangered = statement.endangers
     if endangered is None:
         return
@@ -119,18 +120,18 @@ def _check(statement: Statement, file: str, current: Current) -> None:
         )
 
 
-def _check_same(statement: Statement, file: str, name: str, table: Table) -> None:
-    """A table that is there already must be the one that the file would make: `IF NOT EXISTS` would not say."""
+def _check_same(statement: Statement, file: str, table: Table, keys: Sequence[str]) -> None:
+    """A table that is there already must be the one that the file would make, its key perhaps longer by now: `IF NOT EXISTS` would not say."""
     differences = [
         f"column {column} is {table.columns.get(column, 'missing')}, expected {kind}"
         for column, kind in statement.columns.items()
         if table.columns.get(column) != kind
     ]
-    if table.sorting_key != statement.sorting_key:
+    if table.sorting_key not in keys:
         differences.append(f"it is ordered by {table.sorting_key}, expected {statement.sorting_key}")
     if differences:
         raise MigrationRefusedError(
-            f"{file}: there is a table {name} already, and it differs: {'; '.join(differences)}; rename it, or use another database"
+            f"{file}: there is a table {statement.creates} already, and it differs: {'; '.join(differences)}; rename it, or use another database"
         )
 
 

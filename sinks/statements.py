@@ -81,6 +81,14 @@ class Statement:
         match = re.search(r"\bORDER BY (\([^)]*\)|\w+)", self.shape, re.IGNORECASE)
         return match[1].replace(" ", "").strip("()") if match else ""
 
+    @property
+    def longer_key(self) -> tuple[str, str] | None:
+        """Of an ALTER TABLE that lets a sorting key grow: the table, and what it is ordered by then, as in `sorting_key`."""
+        match = _ALTER.match(self.shape)
+        if match is None or self.endangers is not None or "MODIFY ORDER BY" not in self.shape.upper():
+            return None
+        return match[1], self.sorting_key
+
 
 def split(text: str) -> tuple[Statement, ...]:
     """The statements of a file, which end with semicolons; comments are left out."""

@@ -49,7 +49,7 @@ _FINGERPRINTS = {
     ("identity-declarations", 1): (16, "652c57fa51ac7131816edf4286f9ec07b5b486d9059e8cef0526a41fa8376101"),
     ("forget", 1): (17, "ebc4b40fc08ed45add9bf9676bf85ebd21e58d623af28c644f0637855aafa8c4"),
     ("facts", 3): (19, "cd4033beea838be96c27d848cbd3d0df7919c4d81fa8bfcd279379400849f39e"),
-    ("facts", 4): (21, "95a19256acdd1846153bab934e2cd8ce0dc2b58fca847058f23c2d052b2447b5"),
+    ("facts", 4): (20, "95a19256acdd1846153bab934e2cd8ce0dc2b58fca847058f23c2d052b2447b5"),
     ("forgotten", 1): (18, "4261b7259d9ec28644d32a6b7e0ba9bce59bf8fa4bc907f9f4c3f54bcc62ade7"),
     ("stalled-prospects", 1): (23, "b426fd78b40a45cc4ac41a2b682e8a1b99f2d8bf45211aa51ae5bf5c8b43b0ad"),
     ("alert-deliveries", 1): (22, "470f614682a4c241057be6dea4fbb62ea2ab89afa9067387c361cdbfbbe25e3b"),

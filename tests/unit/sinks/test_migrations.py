@@ -109,6 +109,9 @@ def test_a_key_may_grow_by_a_column_that_is_new() -> None:
     full = Current(tables={"t": Table(COLUMNS, "a,c", 7)})
     file = migration(2, "ALTER TABLE t ADD COLUMN IF NOT EXISTS d Enum8('x' = 0, 'y' = 1), MODIFY ORDER BY (a, c, d)")
     assert plan(full, [file]) == [file]
+    grown = Current(tables={"t": Table(COLUMNS | {"d": "Enum8('x'=0,'y'=1)"}, "a,c,d", 7)})
+    assert plan(grown, [migration(1, TABLE), file]) == [migration(1, TABLE), file], "the table is still the same"
+    assert "ordered by a,c,d" in refused(grown, migration(1, TABLE))
 
 
 def test_a_table_that_is_there_must_be_the_same() -> None:
