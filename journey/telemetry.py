@@ -1,4 +1,7 @@
-"""What processes tell: logs as lines of JSON, metrics for Prometheus; and reading those metrics."""
+"""What processes tell: logs as lines of JSON, metrics for Prometheus; and reading those metrics.
+
+Libraries are imported where they are used: commands import this module without telling anything, and structlog alone takes a tenth of a second.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +13,6 @@ from contextlib import closing
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
 from typing import Any
-
-import structlog
-from prometheus_client import start_http_server
-from prometheus_client.parser import text_string_to_metric_families
 
 from journey.settings import Settings
 
@@ -29,6 +28,8 @@ def configure_logging(settings: Settings) -> None:
 
     Control characters are escaped in both formats: nothing from outside can forge a line or steer a terminal.
     """
+    import structlog
+
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -70,6 +71,8 @@ def serve_metrics(host: str, port: int) -> None:
     """
     if not port:
         return
+    from prometheus_client import start_http_server
+
     try:
         start_http_server(port, addr=host)
     except OSError as error:
@@ -81,6 +84,8 @@ def scrape(port: int) -> Mapping[str, float] | None:
 
     None where it does not answer (yet).
     """
+    from prometheus_client.parser import text_string_to_metric_families
+
     try:
         # Not httpx: a client of it makes ready for TLS, 40 ms each time, and runs are watched twice a second.
         with closing(HTTPConnection(LOOPBACK, port, timeout=_SCRAPE_SECONDS)) as connection:
