@@ -1,4 +1,7 @@
-"""What processes tell in logs, as lines of JSON; and reading the metrics that they serve (`journey.serving`)."""
+"""What processes tell in logs, as lines of JSON; and reading the metrics that they serve (`journey.serving`).
+
+Libraries are imported where they are used: commands import this module without telling anything, and structlog alone takes a tenth of a second.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +13,6 @@ from contextlib import closing
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
 from typing import Any
-
-import structlog
-from prometheus_client.parser import text_string_to_metric_families
 
 from journey.settings import Settings
 
@@ -28,6 +28,8 @@ def configure_logging(settings: Settings) -> None:
 
     Control characters are escaped in both formats: nothing from outside can forge a line or steer a terminal.
     """
+    import structlog
+
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -65,6 +67,8 @@ def scrape(port: int) -> Mapping[str, float] | None:
 
     None where it does not answer (yet).
     """
+    from prometheus_client.parser import text_string_to_metric_families
+
     try:
         # Not httpx: a client of it makes ready for TLS, 40 ms each time, and runs are watched twice a second.
         with closing(HTTPConnection(LOOPBACK, port, timeout=_SCRAPE_SECONDS)) as connection:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-
-from sinks.identifiers import PersonalData
+from typing import Literal
 
 MIB = 2**20
+PersonalData = Literal["clear", "hash"]
+"""How identifiers are written: as they are, or as keyed hashes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from funnel.facts import IdentifierRow
 from funnel.identifiers import KINDS, prospect_id
 from schemas.sealing import Sealer
-
-PersonalData = Literal["clear", "hash"]
-"""How identifiers are written: as they are, or as keyed hashes."""
+from sinks.config import PersonalData
 
 
 class Opener:

@@ -11,9 +11,9 @@ from funnel.identifiers import KINDS, prospect_id
 from schemas.messages import encode_facts
 from schemas.sealing import Sealer
 from sinks.clickhouse import Writer
-from sinks.config import ClickHouseConfig
+from sinks.config import ClickHouseConfig, PersonalData
 from sinks.facts import FactsCollector
-from sinks.identifiers import Opener, PersonalData
+from sinks.identifiers import Opener
 from tests.clickhouse import ClickHouse
 
 KEY = b"a key of at least 16"

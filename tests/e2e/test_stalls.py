@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from tests.e2e.harness import event, journey, rows
+from tests.e2e.harness import event, journey, readable_in, rows
 
 FUNNEL = """
 name = "leads"
@@ -98,10 +98,11 @@ def test_who_is_stalled(tmp_path: Path) -> None:
     ]
     (tmp_path / "second.ndjson").write_text("\n".join(second))
     journey("run", "second.ndjson", "--funnel", "leads.toml", cwd=tmp_path)
-    assert rows(STALLED, tmp_path, ".journey") == []
-    episodes = rows(
-        "SELECT account_id, stage, level, resolution FROM stalls FINAL ORDER BY account_id", tmp_path, ".journey"
-    )
+    with readable_in(tmp_path / ".journey"):
+        assert rows(STALLED, tmp_path, ".journey") == []
+        episodes = rows(
+            "SELECT account_id, stage, level, resolution FROM stalls FINAL ORDER BY account_id", tmp_path, ".journey"
+        )
     assert [tuple(row.values()) for row in episodes] == [
         ("a-quiet", "lead", 0, "active"),
         ("b-long-quiet", "lead", 1, "moved"),

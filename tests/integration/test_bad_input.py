@@ -117,6 +117,7 @@ async def test_bad_input_is_dead_lettered_among_its_neighbours(
             lambda: drained(worker, sent),
             seconds=40,
             what="all records settled",
+            every=0.2,
         )
         metrics = worker.metrics()
         counts = account(metrics)
@@ -172,6 +173,7 @@ async def test_events_before_folded_history_are_dead_letters_with_their_original
             lambda: drained(worker, sent),
             seconds=40,
             what="all records settled",
+            every=0.2,
         )
         assert account(worker.metrics()) | {"consumed": 0, "settled": 0} == {
             "consumed": 0, "settled": 0, "applied": 3, "duplicate": 1, "ignored": 0, "shared": 0, "declared": 0, "dead": 1,

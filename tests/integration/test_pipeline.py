@@ -66,7 +66,7 @@ async def test_facts_equal_the_oracle(tansu: Tansu, tmp_path: Path) -> None:
     with Installation(tansu, tmp_path, unique("facts")) as installation:
         sent = await installation.produce(events)
         worker = installation.start_worker()
-        wait_until(lambda: drained(worker, sent), seconds=60, what="all events settled")
+        wait_until(lambda: drained(worker, sent), seconds=60, what="all events settled", every=0.2)
 
         truth = truth_of([decoded(e) for e in events], [tomllib.loads(SALES.read_text())], SETTINGS, now_micros())
         transitions, standings = facts_of(truth)

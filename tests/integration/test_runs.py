@@ -67,7 +67,9 @@ def test_a_restarted_worker_knows_everything_again(make: MakeToys) -> None:
     worker = toys.start()
     toys.wait_ready(worker)
     toys.send(first)
-    wait_until(lambda: sum(toys.committed().values()) == 10_000, seconds=40, what="the same events are taken again")
+    wait_until(
+        lambda: sum(toys.committed().values()) == 10_000, seconds=40, what="the same events are taken again", every=0.2
+    )
     assert len(asyncio.run(toys.read(CHANGELOG))) == changes
     toys.send(more)
     assert_exact(toys.wait_told(expected([*first, *more]), seconds=60), [*first, *more])

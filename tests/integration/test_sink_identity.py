@@ -7,7 +7,7 @@ import random
 import pytest
 
 from funnel.facts import Facts, SharedRow
-from sinks.identifiers import PersonalData
+from sinks.config import PersonalData
 from tests.clickhouse import ClickHouse
 from tests.identities import Message, alias, id_of, insert, sealed
 from tests.sinking import prepare
