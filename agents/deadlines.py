@@ -31,6 +31,8 @@ class Deadlines:
         """A heap of entries from shelves whose time has come."""
         self._opened = -1
         """The last of those."""
+        self._named: dict[bytes, int] = {}
+        """The deadlines of those who were named and have not been heard of since; to be named again, they have another one meanwhile."""
 
     def __len__(self) -> int:
         return len(self._due)
@@ -42,6 +44,8 @@ class Deadlines:
 
     def set(self, prospect: bytes, due: int | None) -> None:
         """A prospect's deadline is now this; None: it has none."""
+        if self._named:
+            self._named.pop(prospect, None)
         if due is None:
             self._due.pop(prospect, None)
             return
@@ -62,6 +66,7 @@ class Deadlines:
                 continue
             if due <= now:
                 found.append(prospect)
+                self._named.setdefault(prospect, due)
                 due = self._due[prospect] = now + RETRY_AFTER
             self._enter(prospect, due)
         return found
@@ -76,7 +81,7 @@ class Deadlines:
             prospect = self._soon[0][1]
             due = self._due.get(prospect)
             if due is not None and due <= now:
-                return now - due
+                return now - self._named.get(prospect, due)
             heappop(self._soon)
             if due is not None:
                 self._enter(prospect, due)
