@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 import agents.metrics
+import alerts.metrics
 import journey.health
 import sinks.metrics
 from tests.promql import FROM_PROMETHEUS, fires, known, wrong_with
@@ -18,6 +19,7 @@ from tests.promql import FROM_PROMETHEUS, fires, known, wrong_with
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
 assert agents.metrics
+assert alerts.metrics
 assert sinks.metrics
 assert journey.health
 METRICS = known() | FROM_PROMETHEUS
@@ -76,7 +78,7 @@ def test_the_rules_are_those_that_prometheus_reads() -> None:
 def test_no_label_holds_an_identifier() -> None:
     """Nor anything else from outside, nor what there can be any number of."""
     labels = {label for name, labels in known().items() if name.startswith("journey_") for label in labels}
-    assert labels == {"topic", "reason", "count", "table", "agent", "what", "le"}
+    assert labels == {"topic", "reason", "count", "table", "agent", "what", "le", "change", "outcome", "target"}
     assert not any(NEVER_LABELS.search(label) for label in labels)
 
 
