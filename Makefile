@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 # Images often forbid compiled modules, to stay small; our processes start hundreds of times, and would compile us each time.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help install demo test test-kafka faults soak bench lint format clean
+.PHONY: help install demo test properties test-kafka faults soak bench lint format clean
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
@@ -26,6 +26,9 @@ demo: $(STAMP) ## the shipped sample through the whole pipeline
 
 test: $(STAMP) ## everything that needs neither Java nor Docker
 	$(BIN)/python -m pytest -n 4 --dist loadscope --no-loadscope-reorder -m "not kafka and not slow" tests/unit tests/property tests/integration tests/e2e
+
+properties: $(STAMP) ## the property tests with four times as many examples
+	JOURNEY_TEST_EFFORT=$${JOURNEY_TEST_EFFORT:-4} $(BIN)/python -m pytest -n 2 -m "not slow" tests/property
 
 test-kafka: $(STAMP) ## faults and the same again on Apache Kafka (needs Java 17 and Maven)
 	$(BIN)/python -m pytest -m "(kafka or slow) and not matrix" tests

@@ -60,11 +60,11 @@ def retry(
     data_dir: DataDirOption = None,
 ) -> None:
     """Send letters through intake again, once what was wrong is mended; each counts once, and one that is refused again waits again."""
-    from journey import letter_commands
-
     wanted = _narrow(_filter(ids, reason, topic, since), everything=everything)
+    from journey.letter_retry import retry as try_again
+
     settings = load_settings(data_dir=data_dir, funnels=tuple(funnel) if funnel else None)
-    raise typer.Exit(letter_commands.retry(settings, wanted, terminal()))
+    raise typer.Exit(try_again(settings, wanted, terminal()))
 
 
 @letters_app.command()
@@ -77,9 +77,9 @@ def drop(
     data_dir: DataDirOption = None,
 ) -> None:
     """Take letters off the list; they stay in the table, as dropped, until their time is over."""
+    wanted = _narrow(_filter(ids, reason, topic, since), everything=everything)
     from journey import letter_commands
 
-    wanted = _narrow(_filter(ids, reason, topic, since), everything=everything)
     raise typer.Exit(letter_commands.drop(load_settings(data_dir=data_dir), wanted, terminal()))
 
 

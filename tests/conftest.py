@@ -18,6 +18,7 @@ ORDER = (
     "tests/e2e/test_exact.py",
     "tests/e2e/test_docs.py",
     "tests/e2e/test_runs.py",
+    "tests/e2e/test_letters.py",
     "tests/e2e/",
     "tests/property/",
     "tests/integration/",
@@ -26,6 +27,7 @@ ORDER = (
 end at about the same time."""
 TOGETHER = (
     "tests/e2e/test_people.py",
+    "tests/e2e/test_letters.py",
     "tests/e2e/test_runs.py",
     "tests/integration/test_grants.py",
     "tests/unit/test_sample.py",

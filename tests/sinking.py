@@ -235,7 +235,7 @@ async def until(
         if task is not None and task.done():
             task.result()
         assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.1)  # what is asked for is mostly a query, and the server should work
 
 
 def as_json(config: SinkConfig) -> str:

@@ -5,7 +5,11 @@ from __future__ import annotations
 import re
 import tomllib
 from pathlib import Path
+from typing import NamedTuple
 
+import pytest
+
+from funnel.events import Event
 from tests.e2e.harness import event, journey, readable_in, rows
 from tests.e2e.test_exact import FUNNELS, SETTINGS, found
 from tests.generators import generate_events, write_ndjson
@@ -22,59 +26,80 @@ def ids_in(listed: str) -> list[str]:
     return re.findall(r"^([0-9a-f]{16})  ", listed, re.MULTILINE)
 
 
-def test_a_retry_of_all_gives_the_oracles_facts_and_a_second_changes_nothing(tmp_path: Path) -> None:
-    """Events that were too large by a setting: once it is right, they count as if they had passed the first time."""
+class Tried(NamedTuple):
+    """A data directory in which letters were written and all of them tried again."""
+
+    cwd: Path
+    events: list[Event]
+    """Of which every third was too large, by a setting that is right since."""
+    before: str
+    """What was listed at first."""
+    told: str
+    """What the retry said."""
+
+    @property
+    def data(self) -> Path:
+        """Where the facts are."""
+        return self.cwd / ".journey"
+
+
+@pytest.fixture(scope="module")
+def tried(tmp_path_factory: pytest.TempPathFactory) -> Tried:
+    """Good events among them, one that is nobody's, and a line that is no event."""
+    cwd = tmp_path_factory.mktemp("letters")
     events = generate_events(31, 1_000, 80, start=now_micros() - 100 * DAY)
     for one in events[::3]:
         one["properties"] = {"note": "x" * 1_000}
-    write_ndjson(tmp_path / "events.ndjson", events)
-    told = journey("run", "events.ndjson", cwd=tmp_path, env=SMALL)
-    refused = int(re.search(r"([\d,]+)  dead letters: too_large", told)[1].replace(",", ""))  # type: ignore[index]
-    assert refused == len(events[::3])
-    assert f"{refused:,} letters, 5 shown" in journey(
-        "dead-letters", "list", "--reason", "too_large", "--limit", "5", cwd=tmp_path
-    )
+    write_ndjson(cwd / "events.ndjson", events)
+    with (cwd / "events.ndjson").open("a") as lines:
+        print(event("2", "web", "page_view", "2026-01-01T10:00:00Z", anonymous_id="undefined"), file=lines)
+        print("no event", file=lines)
+    told = journey("run", "events.ndjson", cwd=cwd, env=SMALL)
+    assert f"{len(events[::3]):,}  dead letters: too_large" in told
+    before = journey("dead-letters", "list", "--limit", "1000", cwd=cwd)
+    return Tried(cwd, events, before, journey("dead-letters", "retry", "--all", cwd=cwd, env=ENV))
 
-    told = journey("dead-letters", "retry", "--all", cwd=tmp_path, env=ENV)
-    assert f"{refused:,} letters sent again" in told
+
+def test_a_retry_of_all_gives_the_oracles_facts_and_a_second_changes_nothing(tried: Tried) -> None:
+    """Events that were too large by a setting: once it is right, they count as if they had passed the first time."""
+    refused = len(tried.events[::3])
+    assert f"{refused + 1:,} letters sent again" in tried.told
     files = [tomllib.loads(FUNNELS[0].read_text())]
-    truth = expected(truth_of([decoded(one) for one in events], files, SETTINGS, now_micros()))
-    with readable_in(tmp_path / ".journey"):
-        assert found(tmp_path / ".journey") == truth
-        assert "0 letters" in journey("dead-letters", "list", cwd=tmp_path)
+    truth = expected(truth_of([decoded(one) for one in tried.events], files, SETTINGS, now_micros()))
+    too_large = ("dead-letters", "list", "--reason", "too_large")
+    with readable_in(tried.data):
+        assert found(tried.data) == truth
+        assert "0 letters" in journey(*too_large, cwd=tried.cwd)
+        assert f"{refused:,} letters, 5 shown" in journey(*too_large, "--settled", "--limit", "5", cwd=tried.cwd)
 
-    assert "0 letters sent again" in journey("dead-letters", "retry", "--all", cwd=tmp_path, env=ENV)
-    with readable_in(tmp_path / ".journey"):
-        assert found(tmp_path / ".journey") == truth
-        marked = rows("SELECT outcome, count() AS letters FROM dead_letters FINAL GROUP BY ALL", tmp_path, ".journey")
+    retried = journey("dead-letters", "retry", "--reason", "too_large", cwd=tried.cwd, env=ENV)
+    assert "0 letters sent again" in retried
+    with readable_in(tried.data):
+        assert found(tried.data) == truth
+        marked = rows(
+            "SELECT outcome, count() AS letters FROM dead_letters FINAL WHERE reason = 'too_large' GROUP BY ALL",
+            tried.cwd,
+            ".journey",
+        )
     assert [(row["outcome"], int(row["letters"])) for row in marked] == [("retried", refused)]
 
 
-def test_what_is_refused_again_waits_again(tmp_path: Path) -> None:
+def test_what_is_refused_again_waits_again(tried: Tried) -> None:
     """Under the name it had, by where it came from first; what is no event can't be sent; what is dropped is off the list."""
-    lines = [
-        event("1", "web", "page_view", "2026-01-01T10:00:00Z", user_id="u1"),
-        event("2", "web", "page_view", "2026-01-01T10:00:00Z", anonymous_id="undefined"),
-        "no event",
-    ]
-    (tmp_path / "events.ndjson").write_text("\n".join(lines))
-    journey("run", "events.ndjson", cwd=tmp_path, env=ENV)
-    before = journey("dead-letters", "list", cwd=tmp_path)
-    assert len(ids_in(before)) == 2
-    assert "events.ndjson/0/3" in before
-    assert "1 letters sent again, 1 can't be: no event is in them" in journey(
-        "dead-letters", "retry", "--all", cwd=tmp_path, env=ENV
-    )
-    with readable_in(tmp_path / ".journey"):
-        assert ids_in(journey("dead-letters", "list", cwd=tmp_path)) == ids_in(before)
-        (nobody,) = ids_in(journey("dead-letters", "list", "--reason", "no_identifier", cwd=tmp_path))
-        shown = journey("dead-letters", "show", nobody, cwd=tmp_path, env=ENV)
-        assert re.search(r"origin +web-events/\d/0", shown)
+    assert f"events.ndjson/0/{len(tried.events) + 2}" in tried.before
+    assert "letters sent again, 1 can't be: no event is in them" in tried.told
+    with readable_in(tried.data):
+        waiting = ids_in(journey("dead-letters", "list", cwd=tried.cwd))
+        assert len(waiting) == 2
+        assert set(waiting) < set(ids_in(tried.before))
+        (nobody,) = ids_in(journey("dead-letters", "list", "--reason", "no_identifier", cwd=tried.cwd))
+        shown = journey("dead-letters", "show", nobody, cwd=tried.cwd, env=ENV)
+        assert re.search(r"origin +web-events/\d/\d+", shown)
         assert '"anonymous_id": "undefined"' in shown
-        assert "1 letters dropped" in journey("dead-letters", "drop", nobody, cwd=tmp_path)
-        left = journey("dead-letters", "list", "--since", "1h", cwd=tmp_path)
-        assert ids_in(left) == [one for one in ids_in(before) if one != nobody]
-        assert "dropped" in journey("dead-letters", "list", "--settled", cwd=tmp_path)
+        assert "1 letters dropped" in journey("dead-letters", "drop", nobody, cwd=tried.cwd)
+        left = journey("dead-letters", "list", "--since", "1h", cwd=tried.cwd)
+        assert ids_in(left) == [one for one in waiting if one != nobody]
+        assert "dropped" in journey("dead-letters", "list", "--settled", "--limit", "1000", cwd=tried.cwd)
 
 
 def test_which_letters_has_to_be_said(tmp_path: Path) -> None:

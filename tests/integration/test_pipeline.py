@@ -62,7 +62,7 @@ def drained(worker: Worker, sent: int) -> bool:
 
 async def test_facts_equal_the_oracle(tansu: Tansu, tmp_path: Path) -> None:
     """Shuffled, duplicated events with differing copies give the oracle's rows; all are accounted for, visits expire."""
-    events = generate_events(7, 8_000, 400)
+    events = generate_events(7, 3_000, 150)
     with Installation(tansu, tmp_path, unique("facts")) as installation:
         sent = await installation.produce(events)
         worker = installation.start_worker()

@@ -46,7 +46,7 @@ def test_every_event_counts_once_and_a_requested_stop_commits_all(make: MakeToys
 def test_a_chain_of_agents_in_one_worker(make: MakeToys) -> None:
     """Two agents of one worker, the second consuming what the first one sends, in small runs."""
     toys = make(run_records=50, queued_runs=2)
-    sent = events(10_000)
+    sent = events(4_000)
     toys.send(sent, topic="events")
     worker = toys.start(copier=True)
     assert_exact(toys.wait_told(expected(sent), seconds=60), sent)

@@ -339,6 +339,7 @@ def test_a_killed_sink_leaves_nothing_behind(tansu: Tansu, clickhouse: ClickHous
                 lambda before=before: rows_in(clickhouse) > before or holds(clickhouse, wanted),
                 seconds=60,
                 what="the sink inserts",
+                every=0.2,
             )
         finally:
             process.kill()

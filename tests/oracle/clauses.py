@@ -60,23 +60,23 @@ def field_of(event: Event, key: str) -> str | None:
         value = (event.get("properties") or {}).get(key.removeprefix("properties."))
     else:
         value = event.get(key)
-    if value is None:
-        return None
+    if value is None or isinstance(value, str):
+        return value
     return f"{value:.2f}" if isinstance(value, Decimal) else str(value)
 
 
-def keys_of(clause: Clause, prefix: str = "") -> list[tuple[str, Any]]:
-    """Give the clause's keys with dots: TOML reads an unquoted `properties.plan` as a table within the clause."""
-    keys: list[tuple[str, Any]] = []
-    for key, wanted in clause.items():
-        keys += keys_of(wanted, f"{prefix}{key}.") if isinstance(wanted, dict) else [(prefix + key, wanted)]
-    return keys
+def clause_matches(clause: Clause, event: Event, prefix: str = "") -> bool:
+    """Whether every key of the clause matches the event, `at_least` and `within` aside.
 
-
-def clause_matches(clause: Clause, event: Event) -> bool:
-    """Whether every key of the clause matches the event, `at_least` and `within` aside."""
-    for key, wanted in keys_of(clause):
+    Keys of a table within the clause stand with its name and a dot before them: TOML reads an unquoted `properties.plan` so.
+    """
+    for own_key, wanted in clause.items():
+        key = prefix + own_key
         if key in ("at_least", "within"):
+            continue
+        if isinstance(wanted, dict):
+            if not clause_matches(wanted, event, f"{key}."):
+                return False
             continue
         if key == "min_duration_seconds":
             duration = event.get("duration_seconds")
@@ -84,10 +84,16 @@ def clause_matches(clause: Clause, event: Event) -> bool:
                 return False
             continue
         value = field_of(event, key)
-        patterns = wanted if isinstance(wanted, list) else [wanted]
-        if value is None or not any(glob_matches(pattern, value) for pattern in patterns):
+        if value is None or not any_matches(wanted, value):
             return False
     return True
+
+
+def any_matches(wanted: str | list[str], value: str) -> bool:
+    """Whether the value matches a pattern, or one of several."""
+    if isinstance(wanted, str):
+        return glob_matches(wanted, value)
+    return any(glob_matches(pattern, value) for pattern in wanted)
 
 
 def activity_of(funnel: FunnelFile) -> list[Clause]:

@@ -1,4 +1,8 @@
-"""How hard property tests try: enough for every run, or all night with `JOURNEY_TEST_EFFORT=100`."""
+"""How hard property tests try.
+
+Enough to catch a mistake in what somebody works on, in the minutes that everybody waits for `make test`; four times as hard with `make properties`,
+which CI runs; all night with `JOURNEY_TEST_EFFORT=100`.
+"""
 
 from __future__ import annotations
 

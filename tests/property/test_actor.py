@@ -88,7 +88,7 @@ def stalled(standings: dict[tuple[bytes, str], Standing]) -> dict[tuple[bytes, s
     return {key: [one.stalled_since] for key, one in standings.items() if one.stalled_since is not None}
 
 
-@tries(80)
+@tries(40)
 @given(cases().map(strangers), st.integers(0, 2**32))
 def test_actor_equals_the_oracle_in_any_order(case: Case, seed: int) -> None:
     """Each history ends with the oracle's rows in 200 random arrival orders, with 30% duplicates."""
@@ -104,7 +104,7 @@ def test_actor_equals_the_oracle_in_any_order(case: Case, seed: int) -> None:
     assert check(case), f"seed {seed}: {smallest(case, lambda smaller: not check(smaller))}"
 
 
-@tries(600)
+@tries(250)
 @given(cases(max_events=20), st.integers(0, 2**32))
 def test_actor_survives_crashes(case: Case, seed: int) -> None:
     """Crashes between changelog, facts and commit, with runs in flight and ticks, end with the oracle's rows."""

@@ -51,7 +51,7 @@ def disagreement(case: Case, seed: int) -> str:
     return ""
 
 
-@tries(600)
+@tries(250)
 @given(cases(max_events=20).map(strangers), st.integers(0, 2**32))
 def test_bounded_history_equals_the_oracle(case: Case, seed: int) -> None:
     """Dead letters `too_late` are the oracle's, and what is folded for good has led where it would have led anyway."""

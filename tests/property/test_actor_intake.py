@@ -51,7 +51,7 @@ def disguised(rng: random.Random, event: Event, now: int) -> Event:
     return changed
 
 
-@tries(400)
+@tries(250)
 @given(cases(), st.integers(0, 2**32))
 def test_intake_equals_the_oracle(case: Case, seed: int) -> None:
     """Each event is refused for the oracle's reason, or becomes the touch of the oracle's prospect."""

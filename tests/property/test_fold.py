@@ -61,7 +61,7 @@ def rows_of(case: Case, truth: Truth, rng: random.Random) -> Told:
     return sorted(transitions), sorted(prospects), handoffs
 
 
-@tries(1_500)
+@tries(600)
 @given(cases(), st.integers(0, 2**32))
 def test_fold_equals_the_oracle(case: Case, seed: int) -> None:
     """Rows, standings and hand-offs of every prospect are the oracle's, wherever the fold is interrupted."""
@@ -74,7 +74,7 @@ def test_fold_equals_the_oracle(case: Case, seed: int) -> None:
     assert check(case), f"seed {seed}: {smallest(case, lambda smaller: not check(smaller))}"
 
 
-@tries(300)
+@tries(150)
 @given(cases())
 def test_clauses_match_as_the_oracle_says(case: Case) -> None:
     """Compiled clauses, with their shared bits, match just the events that the clauses as written match."""

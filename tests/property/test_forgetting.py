@@ -111,14 +111,14 @@ def _differences(simulator: Simulator, left: Left) -> Iterable[str]:
         yield from differing(name, rows, {key: row for key, row in found.items() if key[0] not in gone})
 
 
-@tries(200)
+@tries(100)
 @given(populations(), st.integers(0, 2**32))
 def test_the_forgotten_leave_no_trace(case: PopulationCase, seed: int) -> None:
     """In any order; their events are gone, everybody else's rows and counts are as they were."""
     check(difference, case, seed, crashes=0, stray=False)
 
 
-@tries(200)
+@tries(100)
 @given(populations(), st.integers(0, 2**32))
 def test_the_forgotten_leave_no_trace_whatever_crashes(case: PopulationCase, seed: int) -> None:
     """With crashes anywhere, and what actors send in any order and twice."""

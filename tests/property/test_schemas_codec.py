@@ -49,7 +49,7 @@ _MEMORY = 2_000_000
 """Bytes that decoding a few hundred may take at most: what a block count that lies would exceed."""
 
 
-@tries(200)
+@tries(120)
 @given(any_event)
 def test_events_agree_with_the_reference(event: Event) -> None:
     """What we write avro-python3 reads, to the byte, and the other way round; nothing is lost on the way."""
@@ -59,7 +59,7 @@ def test_events_agree_with_the_reference(event: Event) -> None:
     assert _CODEC.decode(event["channel"], framed) == event
 
 
-@tries(200)
+@tries(120)
 @given(touches)
 def test_touches_agree_with_the_reference(touch: Touch) -> None:
     """As for events."""
@@ -70,7 +70,7 @@ def test_touches_agree_with_the_reference(touch: Touch) -> None:
     assert messages.decode_touch_without_body(framed) == touch._replace(body=b"")
 
 
-@tries(200)
+@tries(120)
 @given(prospect_ids, facts)
 def test_facts_agree_with_the_reference(prospect_id: bytes, given_facts: Facts) -> None:
     """As for events."""
@@ -91,7 +91,7 @@ def test_statements_agree_with_the_reference(statement: Statement) -> None:
     assert messages.decode_message(framed) == statement
 
 
-@tries(200)
+@tries(120)
 @given(LONG)
 def test_ticks_agree_with_the_reference(now: int) -> None:
     """As for events; numbers of every length on the way."""
@@ -100,7 +100,7 @@ def test_ticks_agree_with_the_reference(now: int) -> None:
     assert messages.decode_tick(framed) == now
 
 
-@tries(200)
+@tries(120)
 @given(any_event, st.data())
 def test_projections_see_the_same(event: Event, data: st.DataObject) -> None:
     """Any choice of fields decodes to what the whole record has there."""
@@ -156,7 +156,7 @@ _garbage = (
 )
 
 
-@tries(600)
+@tries(300)
 @given(_garbage, st.sampled_from(sorted(SUBJECT_OF_CHANNEL)))
 def test_garbage_is_undecodable_or_a_record(data: bytes, channel: str) -> None:
     """Any bytes are an event or Undecodable, and an event's bytes only in ways that say the same.
@@ -188,7 +188,7 @@ _DECODERS: list[tuple[str, Callable[[bytes], Any]]] = [
 ]
 
 
-@tries(400)
+@tries(250)
 @given(_garbage)
 def test_garbage_in_our_own_topics(data: bytes) -> None:
     """Any bytes are one of our messages or Undecodable, whoever reads them; nothing else comes out."""
@@ -211,7 +211,7 @@ def _accepts(decode: Callable[[bytes], Any], data: bytes) -> bool:
     return True
 
 
-@tries(200)
+@tries(120)
 @given(_mutated(_events), st.sampled_from(sorted(SUBJECT_OF_CHANNEL)))
 def test_what_we_accept_others_read_alike(data: bytes, channel: str) -> None:
     """Where we accept bytes, fastavro reads the same from them: we are stricter, never different."""

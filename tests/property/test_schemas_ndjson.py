@@ -39,7 +39,7 @@ def _line(**raw: str) -> bytes:
     return (plain + "".join(f', "{name}": {value}' for name, value in raw.items()) + "}").encode()
 
 
-@tries(500)
+@tries(300)
 @given(_numbers)
 def test_epochs_are_exact(number: str) -> None:
     """Any JSON number is cut to the microsecond that exact fractions give, or is out of range."""
@@ -52,7 +52,7 @@ def test_epochs_are_exact(number: str) -> None:
         assert not -(1 << 63) <= expected < 1 << 63 or not -(1 << 63) <= exact < 1 << 63
 
 
-@tries(500)
+@tries(300)
 @given(_numbers)
 def test_amounts_are_exact(number: str) -> None:
     """Any JSON number is rounded half-even to the cent that exact fractions give, or is out of range."""
@@ -63,7 +63,7 @@ def test_amounts_are_exact(number: str) -> None:
         assert abs(hundredths) >= 10**18
 
 
-@tries(200)
+@tries(120)
 @given(any_event, st.booleans())
 def test_events_survive(event: Event, ascii_only: bool) -> None:
     """Any event whose time is written in microseconds comes back from its line as it went."""
@@ -95,7 +95,7 @@ def _lines(draw: st.DrawFn) -> bytes:
     return bytes(line)
 
 
-@tries(500)
+@tries(300)
 @given(st.binary(max_size=100) | _lines())
 def test_garbage_is_undecodable_or_an_event(line: bytes) -> None:
     """Any bytes are Undecodable, or an event that can be encoded; nothing else comes out."""

@@ -10,14 +10,14 @@ from tests.property.effort import tries
 from tests.property.populated import check, difference
 
 
-@tries(600)
+@tries(200)
 @given(populations(), st.integers(0, 2**32))
 def test_populations_equal_the_oracle_in_any_order(case: PopulationCase, seed: int) -> None:
     """Any order, 30% duplicates, any number of partitions: rows, identities and counts are the oracle's."""
     check(difference, case, seed, crashes=0, stray=False)
 
 
-@tries(400)
+@tries(200)
 @given(populations(), st.integers(0, 2**32))
 def test_populations_survive_crashes_and_strays(case: PopulationCase, seed: int) -> None:
     """Crashes between changelog, facts, sends and commit; what actors send comes in any order and twice."""
