@@ -41,7 +41,7 @@ def test_setting_up_by_hand(env: dict[str, str], tmp_path: Path) -> None:
     assert "fail topics: missing: " in told
     assert "fail tables: there is no database" in told
     assert "missing" in journey("topics", "--check", cwd=tmp_path, env=env, code=1)
-    assert journey("topics", cwd=tmp_path, env=env).count("created") == 9
+    assert journey("topics", cwd=tmp_path, env=env).count("created") == 11
     assert "created" not in journey("topics", cwd=tmp_path, env=env)
     assert "001_facts.sql" in journey("migrate", cwd=tmp_path, env=env)
     assert "up to date" in journey("migrate", cwd=tmp_path, env=env)
