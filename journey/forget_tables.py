@@ -14,6 +14,7 @@ CONDITIONS = {
     "prospects": "prospect_id IN %(ids)s",
     "stalls": "prospect_id IN %(ids)s",
     "handoff_parts": "prospect_id IN %(ids)s",
+    "alert_deliveries": "prospect_id IN %(ids)s",
     "prospect_identifiers": "prospect_id IN %(ids)s",
     "prospect_aliases": "new_id IN %(ids)s",
     "shared_identifiers": "identifier IN %(ids)s",
