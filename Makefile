@@ -38,6 +38,7 @@ faults: $(STAMP) ## the fault matrix and its mutations on Apache Kafka (needs Ja
 
 soak: $(STAMP) ## the fault matrix for hours; JOURNEY_SOAK_SEEDS=1-100 says how many
 	$(BIN)/python -m pytest tests/faults/soak.py
+	JOURNEY_TEST_OPEN=200000 $(BIN)/python -m pytest tests/faults/test_alerts.py
 
 bench: $(STAMP) ## measure, beside what one would use instead
 	$(BIN)/python -m benchmarks

@@ -1,7 +1,7 @@
 """How hard property tests try.
 
 Enough to catch a mistake in what somebody works on, in the minutes that everybody waits for `make test`; four times as hard with `make properties`,
-which CI runs; all night with `JOURNEY_TEST_EFFORT=100`.
+before a release; all night with `JOURNEY_TEST_EFFORT=100`.
 """
 
 from __future__ import annotations
