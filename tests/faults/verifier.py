@@ -105,7 +105,7 @@ def _tables(expected: Expectations, client: Client) -> Iterator[Finding]:
         contents = ", ".join(_contents(client, table, (*key.split(", "), *_OF_THE_INSERT)))
         contrary = client.execute(
             f"SELECT {key}, revision FROM {table} WHERE NOT is_deleted GROUP BY {key}, revision"
-            f" HAVING uniqExact({contents or '1'}) > 1 LIMIT 5"
+            f" HAVING uniqExact(tuple({contents or '1'})) > 1 LIMIT 5"
         )
         yield from checks.several("uniqueness", f"keys have two contents of one revision in {table}", contrary)
 
