@@ -37,8 +37,7 @@ faults: $(STAMP) ## the fault matrix and its mutations on Apache Kafka (needs Ja
 	$(BIN)/python -m pytest -m matrix tests/faults
 
 soak: $(STAMP) ## the fault matrix for hours; JOURNEY_SOAK_SEEDS=1-100 says how many
-	$(BIN)/python -m pytest tests/faults/soak.py
-	JOURNEY_TEST_OPEN=200000 $(BIN)/python -m pytest tests/faults/test_alerts.py
+	$(BIN)/python -m pytest tests/faults/soak.py tests/faults/soak_alerts.py
 
 bench: $(STAMP) ## measure, beside what one would use instead
 	$(BIN)/python -m benchmarks
