@@ -28,6 +28,7 @@ from agents.driver import RunDriver, Shipment
 from agents.fencing import Tenure
 from agents.pipeline import equip
 from agents.shipping import Change, Delivery, Headers, Output
+from agents.tracing import Span
 from funnel.definition import load_funnels
 from funnel.history import suffix_of
 from funnel.messages import Handed
@@ -116,9 +117,9 @@ def no_disk(app: RunApp, _: Any) -> None:
 def commit_first(app: RunApp, agent: str) -> None:
     """MUTANT: an agent's runs are committed before what follows from them is sent."""
 
-    async def settle(self: RunDriver, run: Run, shipment: Shipment, tenure: Tenure | None) -> None:
+    async def settle(self: RunDriver, run: Run, shipment: Shipment, tenure: Tenure | None, span: Span | None) -> None:
         if self.name != agent:
-            await _settle(self, run, shipment, tenure)
+            await _settle(self, run, shipment, tenure, span)
             return
         turns = self._turns.setdefault(run.tp, driver._Turns())
         async with turns.changelog:
@@ -138,7 +139,7 @@ def commit_first(app: RunApp, agent: str) -> None:
 def facts_first(app: RunApp, _: Any) -> None:
     """MUTANT: facts are sent before the changelog."""
 
-    async def settle(self: RunDriver, run: Run, shipment: Shipment, tenure: Tenure | None) -> None:
+    async def settle(self: RunDriver, run: Run, shipment: Shipment, tenure: Tenure | None, span: Span | None) -> None:
         turns = self._turns.setdefault(run.tp, driver._Turns())
         async with turns.outputs:
             if shipment.outputs:
