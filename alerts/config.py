@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 from pydantic import (
     AfterValidator,
@@ -27,7 +27,8 @@ from pydantic import (
 
 from alerts.errors import AlertsFileError
 from alerts.render import check_template
-from funnel.durations import parse_duration
+from funnel.calendar import parse_zone
+from funnel.durations import checked_duration
 
 _NAME = r"^[a-z0-9][a-z0-9-]{0,59}$"
 _DAILY = re.compile(r"daily ([01]\d|2[0-3]):([0-5]\d)(?: ([\w+-]+(?:/[\w+-]+)*))?")
@@ -35,11 +36,6 @@ _LIMIT = re.compile(r"([1-9]\d{0,5}) per (minute|hour|day)")
 _PERIODS = {"minute": 60, "hour": 3_600, "day": 86_400}
 _MODEL = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 Environment = Mapping[str, str]
-
-
-def _check_duration(text: str) -> str:
-    parse_duration(text)
-    return text
 
 
 def _as_tuple(value: object) -> object:
@@ -54,8 +50,8 @@ def _check_when(text: str) -> str:
         )
     if daily is not None and daily[3]:
         try:
-            ZoneInfo(daily[3])
-        except (ZoneInfoNotFoundError, ValueError):
+            parse_zone(daily[3])
+        except ValueError:
             raise ValueError(
                 f"expected a time zone of the IANA database, such as Europe/Berlin, not {daily[3]}"
             ) from None
@@ -75,7 +71,7 @@ def _check_http_url(url: str) -> str:
     return url
 
 
-Duration = Annotated[str, AfterValidator(_check_duration)]
+Duration = Annotated[str, AfterValidator(checked_duration)]
 Globs = Annotated[tuple[str, ...], BeforeValidator(_as_tuple)]
 Template = Annotated[str, AfterValidator(check_template)]
 HttpUrl = Annotated[str, AfterValidator(_check_http_url)]
@@ -86,6 +82,8 @@ class _Target(BaseModel):
 
     model_config = _MODEL
 
+    from_environment: ClassVar[str]
+    """The field that comes from the environment, by the variable that the field of this name and `_env` names."""
     timeout: Duration = "10s"
     """How long the other side may take to answer."""
     give_up_after: Duration = "24h"
@@ -99,6 +97,7 @@ class _Target(BaseModel):
 class WebhookTarget(_Target):
     """Signed JSON, by the rules of Standard Webhooks (standardwebhooks.com)."""
 
+    from_environment: ClassVar[str] = "secret"
     type: Literal["webhook"]
     url: HttpUrl
     secret_env: str
@@ -110,6 +109,7 @@ class WebhookTarget(_Target):
 class AlertmanagerTarget(_Target):
     """Prometheus Alertmanager, API v2."""
 
+    from_environment: ClassVar[str] = "token"
     type: Literal["alertmanager"]
     url: HttpUrl
     """Where it is, without `/api/v2/alerts`."""
@@ -121,6 +121,7 @@ class AlertmanagerTarget(_Target):
 class AppriseTarget(_Target):
     """Slack, Teams, e-mail, PagerDuty and a hundred more, by Apprise (github.com/caronc/apprise)."""
 
+    from_environment: ClassVar[str] = "url"
     type: Literal["apprise"]
     url_env: str
     """The environment variable with the service's Apprise URL, which holds its secrets."""
@@ -237,23 +238,16 @@ def load_alerts(path: Path, environment: Environment) -> Alerts:
 
 
 def _with_secrets(path: Path, name: str, target: Any, environment: Environment) -> Any:
-    if isinstance(target, WebhookTarget):
-        secret = _secret(path, f"targets.{name}.secret_env", target.secret_env, environment)
-        return target.model_copy(update={"secret": secret})
-    if isinstance(target, AlertmanagerTarget):
-        if target.token_env is None:
-            return target
-        token = _secret(path, f"targets.{name}.token_env", target.token_env, environment)
-        return target.model_copy(update={"token": token})
-    url = _secret(path, f"targets.{name}.url_env", target.url_env, environment)
-    return target.model_copy(update={"url": url})
-
-
-def _secret(path: Path, key: str, variable: str, environment: Environment) -> SecretStr:
+    secret = target.from_environment
+    variable = getattr(target, f"{secret}_env")
+    if variable is None:
+        return target
     value = environment.get(variable, "")
     if not value:
-        raise AlertsFileError(f"{path}: {key}: expected the environment variable {variable} to be set")
-    return SecretStr(value)
+        raise AlertsFileError(
+            f"{path}: targets.{name}.{secret}_env: expected the environment variable {variable} to be set"
+        )
+    return target.model_copy(update={secret: SecretStr(value)})
 
 
 def _explained(problem: Any) -> str:
@@ -262,6 +256,3 @@ def _explained(problem: Any) -> str:
     place = ".".join(str(part) for part in problem["loc"] if part not in kinds)
     message = problem["msg"].removeprefix("Value error, ")
     return f"{place}: {message[:1].lower()}{message[1:]}" if place else message
-
-
-Clock = Callable[[], float]

@@ -40,6 +40,9 @@ class Ledger:
     def __iter__(self) -> Iterator[Delivery]:
         return iter(self._deliveries.values())
 
+    def __contains__(self, key: bytes) -> bool:
+        return key in self._deliveries
+
     def __getitem__(self, key: bytes) -> Delivery:
         return self._deliveries[key]
 
@@ -144,18 +147,10 @@ class Ledger:
                 messages[name].append(one)
         return [sorted(members, key=lambda one: one.key) for members in messages.values()]
 
-    def next_due(self) -> int | None:
-        """When (microseconds) something is to be done next; it may be nothing then."""
-        return self._due[0][0] if self._due else None
-
     def change(self, deliveries: Iterable[Delivery], now: int, **fields: object) -> list[Delivery]:
         """These with other fields, at `now` (microseconds). Of two records of one the later one counts, so times differ."""
         return [self.put(one._replace(changed_at=max(now, one.changed_at + 1), **fields)) for one in deliveries]  # type: ignore[arg-type]  # fields of a named tuple
 
     def outdated(self, now: int) -> list[bytes]:
         """Keys of what is over for so long that nobody will ask."""
-        return [
-            key
-            for key, one in self._deliveries.items()
-            if one.state in OVER and now - one.changed_at > KEPT
-        ]  # fmt: skip
+        return [key for key, one in self._deliveries.items() if one.state in OVER and now - one.changed_at > KEPT]

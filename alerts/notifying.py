@@ -17,7 +17,7 @@ from alerts.render import digest_of, text_of
 from alerts.targets import Message, Sender
 from funnel.alerts import Alert
 from funnel.durations import MICROSECONDS, parse_duration
-from schemas.alerts import Delivery
+from schemas.alerts import FAILED, SENT, WAITING, Delivery
 
 FIRST_WAIT, LONGEST_WAIT = 1.0, 600.0
 """Seconds between attempts: doubled from the first to the longest."""
@@ -97,7 +97,7 @@ class Outbox:
         self._failures, self._blocked_until = 0, 0.0
         metrics.FAILING.labels(self.name).set(0)
         metrics.DELIVERIES.labels(self.name, "sent").inc(len(members))
-        return Result(members, "sent")
+        return Result(members, SENT)
 
     def _failed(self, members: Sequence[Delivery], error: NotDelivered) -> Result:
         now = self._clock()
@@ -112,9 +112,9 @@ class Outbox:
             due_at = int((now + wait) * MICROSECONDS)
             if due_at - members[0].planned_at <= self._give_up_after:
                 metrics.DELIVERIES.labels(self.name, "retried").inc(len(members))
-                return Result(members, "waiting", str(error), due_at)
+                return Result(members, WAITING, str(error), due_at)
         metrics.DELIVERIES.labels(self.name, "failed").inc(len(members))
-        return Result(members, "failed", str(error))
+        return Result(members, FAILED, str(error))
 
     async def close(self) -> None:
         """Let go of connections."""
@@ -152,24 +152,16 @@ class Dispatcher:
         outbox = self._outboxes[members[0].target]
         self._sending[outbox.name] = asyncio.ensure_future(outbox.send(members, self._decode))
 
-    async def results(self, seconds: float) -> list[Result]:
-        """What came of those that are on their way; waits for at most so long."""
-        if self._sending:
-            await asyncio.wait(self._sending.values(), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    def results(self) -> list[Result]:
+        """What came of those that are no longer on their way."""
         done = [name for name, task in self._sending.items() if task.done()]
         return [self._sending.pop(name).result() for name in done]
 
-    @property
-    def busy(self) -> bool:
-        """Whether anything is on its way."""
-        return bool(self._sending)
-
     async def close(self, seconds: float) -> list[Result]:
         """Wait for what is on its way, for at most so long, and let go of connections."""
-        found: list[Result] = []
         if self._sending:
             await asyncio.wait(self._sending.values(), timeout=seconds)
-            found = await self.results(0)
+        found = self.results()
         for task in self._sending.values():
             task.cancel()
         for outbox in self._outboxes.values():

@@ -27,7 +27,7 @@ from alerts.notifying import Dispatcher, Result
 from alerts.targets import sender_of
 from funnel.alerts import Alert
 from funnel.durations import MICROSECONDS
-from schemas.alerts import ALERTS, SENDING, WAITING, Delivery
+from schemas.alerts import ALERTS, FAILED, SENDING, WAITING, Delivery
 from schemas.errors import Undecodable
 
 _POLL_MILLISECONDS = 200
@@ -93,8 +93,6 @@ class Notifier:
         self._config, self._clock, self._beat = config, clock, beat
         self._book = Book(config.brokers, config.deliveries_topic, config.kafka_options, idempotent=config.idempotent)
         self._ledgers: dict[int, Ledger] = {}
-        self._partition_of: dict[bytes, int] = {}
-        """Of deliveries that are in the dispatcher's hands."""
         self._stopping = asyncio.Event()
         self._tidied = time.monotonic()
 
@@ -153,7 +151,7 @@ class Notifier:
         for tp, records in fetched.items():
             await self._take(tp, records)
         await self._send_due()
-        for result in await self._dispatcher.results(0):
+        for result in self._dispatcher.results():
             await self._settle(result)
         if time.monotonic() - self._tidied > _TIDY_SECONDS:
             await self._tidy()
@@ -188,17 +186,15 @@ class Notifier:
             due = ledger.due(now)
             gone = [one for members in due for one in members if one.target not in self._config.alerts.targets]
             if gone:
-                over = ledger.change(gone, now, state="failed", error=_GONE, alert=b"")
+                over = ledger.change(gone, now, state=FAILED, error=_GONE, alert=b"")
                 await self._book.write(partition, [(one.key, one) for one in over])
             self._dispatcher.add([members for members in due if members[0].target in self._config.alerts.targets])
-            self._partition_of |= {one.key: partition for members in due for one in members}
         for members in self._dispatcher.ready():
             await self._start(members)
 
     async def _start(self, members: Sequence[Delivery]) -> None:
         """Write down that a message is being sent, and send it: without those that are not to be sent any more."""
-        partition = self._partition_of[members[0].key]
-        ledger = self._ledgers.get(partition)
+        partition, ledger = self._of(members)
         if ledger is None:
             return
         now = self._now()
@@ -209,8 +205,7 @@ class Notifier:
             self._dispatcher.start(sending)
 
     async def _settle(self, result: Result) -> None:
-        partition = self._partition_of[result.members[0].key]
-        ledger = self._ledgers.get(partition)
+        partition, ledger = self._of(result.members)
         if ledger is None:
             return  # whoever has the partition now sends it again
         now = self._now()
@@ -222,9 +217,12 @@ class Notifier:
         changed: list[Delivery] = []
         for one in result.members:
             changed += ledger.change([one], now, attempts=one.attempts + 1, **fields)
-            if result.state != WAITING:
-                self._partition_of.pop(one.key, None)
         await self._book.write(partition, [(one.key, one) for one in changed])
+
+    def _of(self, members: Sequence[Delivery]) -> tuple[int, Ledger | None]:
+        """The partition that has a message's deliveries, and its ledger; None where it is somebody else's now."""
+        key = members[0].key
+        return next(((partition, ledger) for partition, ledger in self._ledgers.items() if key in ledger), (-1, None))
 
     async def _tidy(self) -> None:
         """Forget what is over for long."""

@@ -97,10 +97,10 @@ def _alert(prospect: bytes, episode: Stall, events: Sequence[Kept], rules: Funne
             if touch.amount:
                 amount, currency = touch.amount, touch.currency
     change = RESOLVED if episode.resolved_at is not None else ESCALATED if episode.level else OPENED
-    teams = {stage.name: stage.team for stage in rules.funnel.stages}
+    teams = dict(zip(rules.stage_names, rules.teams, strict=True))
     return Alert(
         alert_id_of(prospect, episode), change, prospect, episode.funnel, episode.visit, episode.stage,
-        teams.get(episode.stage) or "", episode.deadline, episode.level, episode.noticed_at, episode.resolved_at,
+        teams.get(episode.stage, ""), episode.deadline, episode.level, episode.noticed_at, episode.resolved_at,
         episode.resolution, episode.account_id, rep, amount, currency, progress.first_campaign, progress.entered_at,
         progress.active_at, channel, type_, episode.kind,
     )  # fmt: skip

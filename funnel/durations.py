@@ -28,3 +28,9 @@ def parse_duration(text: object, unit_seconds: Mapping[str, int] = UNIT_SECONDS)
     if seconds > _LONGEST_SECONDS:
         raise ValueError("expected a duration of at most 100000d")
     return seconds * MICROSECONDS
+
+
+def checked_duration(text: str) -> str:
+    """The duration as it was written. Raises ValueError as `parse_duration` does."""
+    parse_duration(text)
+    return text

@@ -197,19 +197,19 @@ def next_due_at(state: State, rules: RuleSet) -> int | None:
         patience = one.patience[progress.stage]
         if patience is not None:
             episode = known.get((one.funnel.name, STALL)) if known else None
-            at = patience.next_deadline(progress.active_at, visit, stage, episode)
-            if at is not None and at < due:
-                due = at
+            due = _sooner(due, patience.next_deadline(progress.active_at, visit, stage, episode))
         if progress.untouched == progress.step:  # handed over here, and left alone since
             response = one.responses[progress.stage]
             if response is not None:
                 episode = known.get((one.funnel.name, RESPONSE)) if known else None
-                at = response.next_deadline(progress.entered_at, visit, stage, episode)
-                if at is not None and at < due:
-                    due = at
+                due = _sooner(due, response.next_deadline(progress.entered_at, visit, stage, episode))
         if earliest is None or due < earliest:
             earliest = due
     return earliest
+
+
+def _sooner(due: int, at: int | None) -> int:
+    return at if at is not None and at < due else due
 
 
 def fold_all(rules: RuleSet, head: Head, events: Sequence[Kept]) -> tuple[tuple[Progress, ...], list[Row]]:

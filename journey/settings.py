@@ -17,7 +17,7 @@ from urllib.parse import unquote, urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
-from funnel.durations import MICROSECONDS, parse_duration
+from funnel.durations import MICROSECONDS, checked_duration, parse_duration
 from journey.errors import SettingsError
 
 PREFIX = "JOURNEY_"
@@ -31,17 +31,12 @@ _LONGEST_RETENTION = "3650d"
 _LEAST_STUCK_AFTER = "60s"
 
 
-def _check_duration(text: str) -> str:
-    parse_duration(text)
-    return text
-
-
 def _split_list(value: object) -> object:
     """Lists come from the environment as `a,b`, from TOML as lists."""
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
-Duration = Annotated[str, AfterValidator(_check_duration)]
+Duration = Annotated[str, AfterValidator(checked_duration)]
 
 
 class ClickHouseAddress:

@@ -30,6 +30,7 @@ from schemas.decoding import compile_decoder, project
 from schemas.encoding import compile_encoder
 from schemas.errors import Undecodable
 from schemas.framing import HEADER, header
+from schemas.tuples import TupleCodec
 
 Kind = Literal[
     "touch",
@@ -57,7 +58,7 @@ _STATEMENTS: tuple[tuple[Kind, type[Any]], ...] = (
     ("forget", Forget),
     ("forgotten", Forgotten),
 )
-_STATEMENT_NAMES = {current(subject).schema.name: kind for subject, kind in _STATEMENTS}
+_STATEMENT_CODECS = {kind: TupleCodec(subject, kind) for subject, kind in _STATEMENTS}
 
 _MATCHES = "from_bytes(%s, 'little')"
 _RULES = "from_bytes(%s, 'little', signed=True)"
@@ -91,7 +92,7 @@ _CONSTRUCT: dict[str, Callable[[Mapping[str, str]], str]] = {
     "journey.facts.v1.Stall": _tuple_of(Stall, "Stall"),
     "journey.facts.v1.Handoff": _tuple_of(Handoff, "Handoff"),
     "journey.facts.v1.RemovedHandoff": lambda values: "({funnel}, {visit}, {step}, {part})".format(**values),
-} | {name: _tuple_of(kind, kind.__name__) for name, kind in _STATEMENT_NAMES.items()}
+}
 _NAMES: dict[str, Any] = {
     "new": tuple.__new__,
     "from_bytes": int.from_bytes,
@@ -104,7 +105,7 @@ _NAMES: dict[str, Any] = {
     "SharedRow": SharedRow,
     "Stall": Stall,
     "Handoff": Handoff,
-} | {kind.__name__: kind for _, kind in _STATEMENTS}
+}
 _UNPACK = {
     "journey.touch.v1.Touch": ", ".join(Touch._fields),
     "journey.tick.v1.Tick": "now",
@@ -118,8 +119,7 @@ _UNPACK = {
     "journey.facts.v1.Stall": ", ".join(Stall._fields),
     "journey.facts.v1.Handoff": ", ".join(Handoff._fields),
     "journey.facts.v1.RemovedHandoff": "funnel, visit, step, part",
-    # The comma makes one field a tuple of it, too.
-} | {name: f"{', '.join(kind._fields)}," for name, kind in _STATEMENT_NAMES.items()}
+}
 _CONVERT = {
     "matches": "matches.to_bytes((matches.bit_length() + 7) // 8, 'little')",
     "rules": "rules.to_bytes(8, 'little', signed=True)",
@@ -146,8 +146,8 @@ _TOUCHES_WITHOUT_BODY = _decoders("touch", frozenset({"body"}))
 _TICKS = _decoders("tick")
 _FACTS = _decoders("facts")
 _MESSAGES: dict[bytes, Callable[[bytes], Any]] = _TOUCHES_WITHOUT_BODY | _TICKS
-for _subject, _ in _STATEMENTS:
-    _MESSAGES |= _decoders(_subject)
+for _codec in _STATEMENT_CODECS.values():
+    _MESSAGES |= _codec.decoders
 _SUBJECTS: tuple[Kind, ...] = ("touch", "tick", "facts", *(subject for subject, _ in _STATEMENTS))
 _KINDS: dict[bytes, Kind] = {
     header(version.schema_id): subject for subject in _SUBJECTS for version in catalog()[subject]
@@ -160,17 +160,13 @@ encode_touch: Callable[[Touch], bytes] = _encoder("touch")
 encode_tick: Callable[[int], bytes] = _encoder("tick")
 """A tick as a message: the time, microseconds since the epoch, UTC."""
 
-_STATEMENT_ENCODERS: dict[type[Any], Callable[[Any], bytes]] = {
-    kind: _encoder(subject) for subject, kind in _STATEMENTS
-}
-
-encode_handover: Callable[[Handover], bytes] = _STATEMENT_ENCODERS[Handover]
+encode_handover: Callable[[Handover], bytes] = _STATEMENT_CODECS[Handover].encode
 """As `encode_statement`, for the one kind there is of once an event."""
 
 
 def encode_statement(statement: Statement) -> bytes:
     """A statement as a message. Raises ValueError where an id has not 16 bytes, or as `encode_touch`."""
-    return _STATEMENT_ENCODERS[type(statement)](statement)
+    return _STATEMENT_CODECS[type(statement)].encode(statement)
 
 
 def encode_facts(prospect_id: bytes, facts: Facts) -> bytes:

@@ -53,12 +53,11 @@ class _HttpSender:
                     again=again,
                     after=_seconds(answer.headers.get("Retry-After")) if again else None,
                 )
-        except PrivateAddress as error:
-            raise NotDelivered(str(error), again=False) from None
         except TimeoutError:
             raise NotDelivered(f"no answer within {target.timeout}") from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            if (refused := _private(error)) is not None:
+            refused = getattr(error, "os_error", error)  # what was behind it, where it is aiohttp's
+            if isinstance(refused, PrivateAddress):
                 raise NotDelivered(str(refused), again=False) from None
             raise NotDelivered(f"can't be reached ({type(error).__name__})") from None
 
@@ -187,14 +186,3 @@ def _seconds(text: str | None) -> float | None:
     except ValueError:
         return None
     return max(0.0, (until - datetime.now(UTC if until.tzinfo else None)).total_seconds())
-
-
-def _private(error: BaseException) -> PrivateAddress | None:
-    """The refusal behind an error of aiohttp's."""
-    at: BaseException | None = error
-    while at is not None:
-        if isinstance(at, PrivateAddress):
-            return at
-        inner = getattr(at, "os_error", None)
-        at = inner if isinstance(inner, PrivateAddress) else at.__cause__ or at.__context__
-    return None

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.fleet import until
 from tests.faults.kafka import ApacheKafka
-from tests.faults.test_alerts import FUNNEL, SHORT_SECONDS, installed, until, visits
+from tests.faults.test_alerts import FUNNEL, SHORT_SECONDS, installed, visits
 from tests.recorder import Recorder
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(540)]
@@ -26,9 +27,9 @@ async def test_in_time_with_many_open_prospects(apache_kafka: ApacheKafka, tmp_p
             worker = installation.start_worker()
             worker.wait_ready()
             await installation.produce(visits("page_view", [time.time()] * OPEN))
-            await until(lambda: worker.metrics().get("journey_deadlines", 0) >= OPEN, 300, "all are open")
+            await until(lambda: worker.metrics().get("journey_deadlines", 0) >= OPEN, seconds=300, what="all are open")
             await installation.produce(visits("signup", [time.time() + number / 10 for number in range(100)]))
-            await until(lambda: len(crm.requests) >= 100, 120, "all were told")
+            await until(lambda: len(crm.requests) >= 100, seconds=120, what="all were told")
         late = [
             int(request.headers["webhook-timestamp"])
             - datetime.fromisoformat(request.json["data"]["deadline"]).timestamp()

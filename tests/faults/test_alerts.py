@@ -9,14 +9,18 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from funnel.events import Event
+from schemas.ndjson import parse_line
 from tests.broker import unique
+from tests.e2e.harness import event
+from tests.faults.fleet import until
 from tests.faults.kafka import ApacheKafka
 from tests.pipeline import ID_KEY, PARTITIONS, Installation, Worker
 from tests.recorder import Recorder
@@ -100,27 +104,13 @@ def installed(kafka: ApacheKafka, path: Path, url: str, *funnels: str) -> Iterat
             notifier.kill()
 
 
-def visits(type_: str, times: list[float]) -> list[dict[str, Any]]:
+def visits(type_: str, times: list[float]) -> list[Event]:
     """A page view of a prospect of its own at each time (seconds since 1970)."""
-    empty = dict.fromkeys(
-        ("anonymous_id", "email", "phone", "account_id", "campaign", "url", "referrer", "utm_source", "utm_medium", "utm_term",
-         "utm_content", "user_agent", "amount", "currency")
-    )  # fmt: skip
-    return [
-        empty | {
-            "event_id": f"{type_}-{number}", "source": "website", "occurred_at": int(at * 1e6), "channel": "web", "type": type_,
-            "user_id": f"{type_}-{number}", "properties": {},
-        }
-        for number, at in enumerate(times)
-    ]  # fmt: skip
-
-
-async def until(condition: Callable[[], bool], seconds: float, what: str) -> None:
-    """Wait for a condition."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
-        await asyncio.sleep(0.1)
+    when = [datetime.fromtimestamp(at, UTC).isoformat() for at in times]
+    lines = (
+        event(f"{type_}-{number}", "web", type_, at, user_id=f"{type_}-{number}") for number, at in enumerate(when)
+    )
+    return [parse_line(line.encode()) for line in lines]
 
 
 async def test_each_is_told_once_over_twenty_kills(apache_kafka: ApacheKafka, tmp_path: Path) -> None:
@@ -145,8 +135,10 @@ async def test_each_is_told_once_over_twenty_kills(apache_kafka: ApacheKafka, tm
                     if number % 4 == 0:  # the other half of the time it is killed while it recovers
                         worker.wait_ready()
             ids = lambda: {request.id for request in crm.requests}  # noqa: E731
-            await until(lambda: len(ids()) >= prospects, 240, f"all {prospects} were told; {len(ids())} were")
-            await until(lambda: time.time() > began + 70, 200, "deadlines have passed")
+            await until(
+                lambda: len(ids()) >= prospects, seconds=240, what=f"all {prospects} were told; {len(ids())} were"
+            )
+            await until(lambda: time.time() > began + 70, seconds=200, what="deadlines have passed")
             await asyncio.sleep(5)  # for what should not come
         told = Counter(request.id for request in crm.requests)
         by_episode = {request.json["data"]["alert_id"]: request.id for request in crm.requests}

@@ -7,14 +7,13 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 from aiokafka import AIOKafkaProducer
 
 from alerts.config import load_alerts
 from alerts.process import Notifier, NotifierConfig
 from funnel.alerts import Alert
-from schemas.alerts import ALERTS, DELIVERIES, Delivery
+from schemas.alerts import ALERTS
 from tests.broker import Broker, unique
 
 PARTITIONS = 2
@@ -59,20 +58,6 @@ async def running(config: NotifierConfig, clock: Callable[[], float] = time.time
         await asyncio.wait_for(task, 20)
 
 
-async def until(condition: Callable[[], Any], what: str, seconds: float = 40.0) -> None:
-    """Wait for a condition."""
-    async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110  what is waited for tells nobody
-            await asyncio.sleep(0.05)
-    assert condition(), what
-
-
 def states(notifier: Notifier) -> list[tuple[str, str, str]]:
     """Target, state and error of all deliveries that a notifier knows."""
     return sorted((one.target, one.state, one.error) for ledger in notifier._ledgers.values() for one in ledger)
-
-
-def decoded(value: bytes) -> Delivery:
-    """A record of `alert-deliveries`."""
-    delivery: Delivery = DELIVERIES.decode(value)
-    return delivery

@@ -10,8 +10,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from tests.broker import Tansu
-from tests.integration.notifying import notifier_config, running, send, states, until
+from tests.integration.notifying import notifier_config, running, send, states
 from tests.recorder import Answer, Recorder, Request
+from tests.sinking import until
 from tests.unit.alerts.files import alert, ended
 
 KEY = b"a secret that both sides know"
