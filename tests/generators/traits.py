@@ -147,13 +147,13 @@ def population_with(trait: str, number: int, most: int = 20) -> PopulationCase:
     Args:
         trait: one of those that `traits_of` names.
         number: which of the populations that have it.
-        most: events beside those that make a crowd; larger ones are passed over.
+        most: events beside those that make a crowd; larger ones are passed over. Of `BY_MORE_THAN_50` 20, as smaller ones have no such crowd.
     """
     rng = random.Random(f"{trait} {number}")
     usual = trait == BY_MORE_THAN_50
     while True:
         # With the usual bounds a crowd makes a case three times as large, so only who needs one has one.
-        case = random_population(rng, max_events=20, usual_crowds=1 if usual else 0)
+        case = random_population(rng, max_events=most, usual_crowds=1 if usual else 0)
         if usual and (case.most_stronger != 50 or sum("phone" in event for event in case.events) <= 50):
             continue  # as `traits_of`, which takes its time, would find out
         if len(case.events) - case.most_stronger <= most and trait in traits_of(case):
