@@ -13,6 +13,7 @@ COPY agents ./agents
 COPY alerts ./alerts
 COPY funnel ./funnel
 COPY funnels ./funnels
+COPY channels ./channels
 COPY journey ./journey
 COPY schemas ./schemas
 COPY sinks ./sinks

@@ -188,6 +188,7 @@ def touch_of(event: Event, rules: RuleSet, body: bytes, kind: int, weaker: bytes
         rules.fingerprint,
         kind,
         weaker,
+        rules.channels.group(event),
         body,
     )
 

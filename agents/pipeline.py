@@ -23,6 +23,7 @@ from agents.shipping import Output
 from agents.tracing import Tracer
 from agents.watch import Beat
 from agents.weighing import Scales
+from funnel.channels import ChannelRules, load_channels
 from funnel.definition import load_funnels
 from funnel.durations import MICROSECONDS
 from funnel.history import Limits
@@ -55,6 +56,8 @@ class PipelineConfig:
     max_event_bytes: int = 65_536
     limits: Limits = DEFAULT_LIMITS
     bounds: Bounds = DEFAULT_BOUNDS
+    channels: tuple[Path, ...] = ()
+    """Files of channel rules; without any, events have no channel group."""
 
     def __repr__(self) -> str:
         """Everything but the key."""
@@ -70,7 +73,7 @@ def run_pipeline(
         FunnelError: a funnel file is wrong.
         ValueError: one of them names holidays that nobody knows.
     """
-    rules = RuleSet(load_funnels(pipeline.funnels), days_off)
+    rules = RuleSet(load_funnels(pipeline.funnels), days_off, ChannelRules(load_channels(pipeline.channels)))
     return run_worker(worker, partial(equip, pipeline=pipeline, rules=rules, tracer=tracer), beat=beat)
 
 

@@ -27,9 +27,10 @@ from schemas.messages import decode_touch_without_body
 
 HEAD_SUFFIX = b""
 
-_FORMAT = 4
-_READABLE = (3, _FORMAT)
-"""Formats that are read. In 3 `Progress` knows of no hand-offs: where events lead is derived from them, and what was folded for good waits for nobody."""
+_FORMAT = 5
+_READABLE = (3, 4, _FORMAT)
+"""Formats that are read. In 3 `Progress` knows of no hand-offs, in 4 of no touches and snoozes: where events lead is derived from them, and of
+what was folded for good there are none."""
 # format, revision, due_at (-1: never), position, when the event occurred, bytes of reach that follow
 _ENVELOPE = Struct(">BqqqqH")
 _NO_TIME = 0
@@ -238,4 +239,8 @@ def _progress(fields: list[Any]) -> Progress:
     """What JSON has of one: its counts as lists, and perhaps fewer fields than there are now."""
     named = dict(zip(Progress._fields, fields, strict=False))
     named["counts"] = tuple(map(tuple, named["counts"]))
+    if "path" in named:
+        touchpoints, left_out = named["path"]
+        named["path"] = tuple((at, group, campaign) for at, group, campaign in touchpoints), left_out
+        named["snoozed"] = tuple(named["snoozed"])
     return Progress(**named)

@@ -145,7 +145,7 @@ def changed_stalls(
     for one, now in zip(reception.terms.rules.funnels, progress, strict=True):
         where = standing(one, now, reception.as_of)
         is_open = where is not None and where.status == "open"
-        watched.append(stalls.Watched(STALL, where, one.patience[now.stage] if is_open else None))
+        watched.append(stalls.Watched(STALL, where, one.patience[now.stage] if is_open else None, None, now.snoozed[0]))
         answered_at: int | None = None
         if now.untouched != now.step:
             answered_at = answers.get((one.funnel.name, now.visit, now.step), 0)

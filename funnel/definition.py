@@ -76,6 +76,15 @@ class Back:
 
 
 @dataclass(frozen=True, slots=True)
+class Snooze:
+    """What says that nothing needs to happen in the stage for a while."""
+
+    on: tuple[Clause, ...]
+    duration: int
+    """Microseconds from the event on, whatever the working hours."""
+
+
+@dataclass(frozen=True, slots=True)
 class Funnel:
     """A funnel (contract, section 2). Durations are microseconds."""
 
@@ -93,6 +102,7 @@ class Funnel:
     back: tuple[Back, ...] = field(default=())
     touch: tuple[Clause, ...] = ()
     """What of a team's doings touches a prospect that was handed to it; (): a completed call."""
+    snooze: tuple[Snooze, ...] = ()
 
 
 def load_funnels(paths: Iterable[Path]) -> tuple[Funnel, ...]:
@@ -138,7 +148,7 @@ class _Reader(Reading):
 
     def funnel(self, document: Mapping[str, Any]) -> Funnel:
         known = ("name", "version", "timezone", "window", "rest", "wake", "activity", "stage", "lost", "back")
-        self._only(document, "", (*known, "calendar", "holidays", "handoff"))
+        self._only(document, "", (*known, "calendar", "holidays", "handoff", "snooze"))
         timezone = self._timezone(document.get("timezone", "UTC"))
         holidays = self._holidays(document, "", "")
         calendar = self._calendar(document, "", timezone, holidays, None)
@@ -166,6 +176,10 @@ class _Reader(Reading):
                 for number, entry in enumerate(self._list(document.get("back", []), "back"))
             ),
             touch=self._touch(document),
+            snooze=tuple(
+                self._snooze(entry, f"snooze[{number}]")
+                for number, entry in enumerate(self._list(document.get("snooze", []), "snooze"))
+            ),
         )
 
     def _stages(self, raw: object, timezone: str, holidays: str, calendar: Calendar | None) -> tuple[Stage, ...]:
@@ -253,14 +267,23 @@ class _Reader(Reading):
             on=self._clauses(table.get("on"), f"{key}.on"),
         )
 
+    def _snooze(self, raw: object, key: str) -> Snooze:
+        table = self._table(raw, key, ("on", "for"))
+        on = self._clauses(table.get("on"), f"{key}.on")
+        self._uncounted(on, f"{key}.on", "one event is enough to snooze")
+        return Snooze(on, self._duration(table.get("for"), f"{key}.for"))
+
+    def _uncounted(self, clauses: tuple[Clause, ...], key: str, why: str) -> None:
+        for number, clause in enumerate(clauses):
+            if clause.counted:
+                raise self._wrong(f"{key}[{number}].at_least", f"expected no at_least: {why}")
+
     def _touch(self, document: Mapping[str, Any]) -> tuple[Clause, ...]:
         table = self._table(document.get("handoff", {}), "handoff", ("touch",))
         if "handoff" not in document:
             return ()
         clauses = self._clauses(table.get("touch"), "handoff.touch")
-        for number, clause in enumerate(clauses):
-            if clause.counted:
-                raise self._wrong(f"handoff.touch[{number}].at_least", "expected no at_least: the first touch is one")
+        self._uncounted(clauses, "handoff.touch", "the first touch is one")
         return clauses
 
     def _clauses(self, raw: object, key: str, *, may_be_empty: bool = False) -> tuple[Clause, ...]:

@@ -44,6 +44,8 @@ class Touch(NamedTuple):
     """Of the event's strongest identifier, where its way starts: its place in `funnel.identifiers.KINDS`."""
     weaker: bytes = b""
     """The event's other identifiers, the strongest first: for each its kind (a byte) and its id (16 bytes)."""
+    channel_group: str = ""
+    """See `funnel.channels`."""
     body: bytes = b""
     """The event's original bytes, sealed. Opened only to decide between copies that differ, to name identifiers, and for dead letters."""
 

@@ -44,6 +44,16 @@ class Transition(NamedTuple):
     currency: str
     reason: str
     rep: str
+    channel_group: str = ""
+    """Of the cause."""
+    first_channel_group: str = ""
+    touched_at: tuple[int, ...] = ()
+    """The touches of the visit, in rows that close it (`funnel.touchpoints`): when each began, ..."""
+    touch_channel_groups: tuple[str, ...] = ()
+    """... by which channel group ..."""
+    touch_campaigns: tuple[str, ...] = ()
+    """... and campaign."""
+    touches_left_out: int = 0
 
     @property
     def key(self) -> RowKey:
@@ -115,6 +125,8 @@ class Standing(NamedTuple):
     account_id: str
     stalled_since: int | None = None
     """The deadline that passed without activity, where the wall clock told so; None where it didn't."""
+    snoozed_until: int | None = None
+    """Until when an event said that nothing needs to happen in the stage; None where none did."""
 
 
 class Stall(NamedTuple):
@@ -132,7 +144,7 @@ class Stall(NamedTuple):
     resolved_at: int | None = None
     """When what ended it occurred; None: it goes on."""
     resolution: str = ""
-    """How it ended: active, answered, moved, won, lost, expired, or void, where late events show that there was none."""
+    """How it ended: active, answered, moved, snoozed, won, lost, expired, or void, where late events show that there was none."""
     account_id: str = ""
     kind: str = STALL
     """What is missing: anything at all (`stall`), or a touch by the team that it was handed to (`response`)."""

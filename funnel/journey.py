@@ -15,6 +15,9 @@ from funnel.events import Touch
 from funnel.facts import Row, Standing, Transition
 from funnel.handoffs import decided, decision_of, handed, touched
 from funnel.rules import Counted, FunnelRules
+from funnel.touchpoints import NO_PATH, NOT_LISTED, Path, followed_by, listed, opened_by
+
+NOT_SNOOZED = (0, 0)
 
 
 class Progress(NamedTuple):
@@ -46,6 +49,16 @@ class Progress(NamedTuple):
     """Step with which the open visit was last handed to another team, while that has not decided; -1: none waits for that."""
     untouched: int = -1
     """The same, while the team has not touched it either."""
+    first_channel_group: str = ""
+    path: Path = NO_PATH
+    """Of the open visit."""
+    snoozed: tuple[int, int] = NOT_SNOOZED
+    """When (microseconds) an event snoozed the open visit's stage, and until when; a move to another one ends that."""
+
+    @property
+    def snoozed_until(self) -> int:
+        """Until when (microseconds) the stage of the open visit is snoozed; 0: it is not."""
+        return self.snoozed[1]
 
 
 START = Progress()
@@ -69,7 +82,8 @@ def fold(rules: FunnelRules, progress: Progress, touches: Iterable[Touch]) -> tu
     last = len(names) - 1
 
     (visit, status, stage, step, entered_at, opened_at, closed_at, active_at,
-     first_channel, first_campaign, account_id, counts, undecided, untouched) = progress  # fmt: skip
+     first_channel, first_campaign, account_id, counts, undecided, untouched,
+     first_channel_group, path, snoozed) = progress  # fmt: skip
     counts = counts or rules.nothing_counted
     rows: list[Row] = []
 
@@ -81,12 +95,14 @@ def fold(rules: FunnelRules, progress: Progress, touches: Iterable[Touch]) -> tu
 
         if stage >= 0 and at > active_at + funnel.window:
             open_visit = Progress(visit, status, stage, step, entered_at, opened_at, closed_at, active_at,
-                                  first_channel, first_campaign, account_id)  # fmt: skip
+                                  first_channel, first_campaign, account_id,
+                                  first_channel_group=first_channel_group, path=path)  # fmt: skip
             rows.append(_expired(rules, open_visit))
             step += 1
             entered_at = closed_at = active_at + funnel.window
             status, stage, counts = "expired", -1, rules.nothing_counted
             undecided = untouched = -1
+            path, snoozed = NO_PATH, NOT_SNOOZED
 
         if touch.account_id:
             account_id = touch.account_id
@@ -127,11 +143,15 @@ def fold(rules: FunnelRules, progress: Progress, touches: Iterable[Touch]) -> tu
             else:
                 kind = "enter"
 
+        if stage >= 0 and (kind or activity):
+            path = followed_by(path, touch, active_at)
+
         if kind:
             reason = touch.reason
             if kind == "enter":
                 visit, step, opened_at, entered_at, status = visit + 1, 0, at, at, "open"
                 first_channel, first_campaign, from_stage = touch.channel, touch.campaign, ""
+                first_channel_group, path = touch.channel_group, opened_by(touch)
             else:
                 step += 1
                 from_stage = names[stage]  # after a won visit `stage` is -1: the last one
@@ -139,14 +159,18 @@ def fold(rules: FunnelRules, progress: Progress, touches: Iterable[Touch]) -> tu
                 to_stage, reason = "lost", reason or touch.outcome or touch.type
             else:
                 to_stage = names[to]
+            closes = kind == "lost" or (to == last and kind != "repeat")
             row = Transition(
                 funnel.name, funnel.version, visit, step, kind, from_stage, to_stage, at, opened_at,
                 (at - entered_at) / MICROSECONDS,
                 touch.source, touch.event_id, touch.channel, touch.type, touch.campaign,
                 first_channel, first_campaign, account_id, touch.amount, touch.currency, reason, touch.rep,
+                touch.channel_group, first_channel_group, *(listed(path) if closes else NOT_LISTED),
             )  # fmt: skip
             rows.append(row)
-            entered_at = at
+            if closes:
+                path = NO_PATH
+            entered_at, snoozed = at, NOT_SNOOZED
             if undecided >= 0 and (decision := decision_of(rules.teams, kind, stage, to)):
                 rows.append(decided(funnel.name, visit, undecided, touch, decision))
                 undecided = untouched = -1
@@ -161,12 +185,17 @@ def fold(rules: FunnelRules, progress: Progress, touches: Iterable[Touch]) -> tu
                 stage = to
                 if to == last:
                     status, stage, closed_at, counts = "won", -1, at, rules.nothing_counted
+        if matches & rules.snooze_bits and stage >= 0:
+            until = at + rules.snoozes(matches)
+            if until > snoozed[1]:
+                snoozed = (at, until)
         if (kind or activity) and at > active_at:
             active_at = at
 
     return (
         Progress(visit, status, stage, step, entered_at, opened_at, closed_at, active_at,
-                 first_channel, first_campaign, account_id, counts, undecided, untouched),
+                 first_channel, first_campaign, account_id, counts, undecided, untouched,
+                 first_channel_group, path, snoozed),
         rows,
     )  # fmt: skip
 
@@ -194,8 +223,9 @@ def standing(rules: FunnelRules, progress: Progress, as_of: int, stalled_since: 
         return Standing(name, visit, "", "expired", closing.entered_at, progress.active_at, progress.account_id)
     stage = rules.funnel.stages[progress.stage].name
     return Standing(
-        name, visit, stage, status, progress.entered_at, progress.active_at, progress.account_id, stalled_since
-    )
+        name, visit, stage, status, progress.entered_at, progress.active_at, progress.account_id, stalled_since,
+        progress.snoozed_until or None,
+    )  # fmt: skip
 
 
 def _handed(rules: FunnelRules, row: Transition, stage: int, to: int, touch: Touch) -> list[Row]:
@@ -217,6 +247,7 @@ def _expired(rules: FunnelRules, progress: Progress) -> Transition:
         funnel.stages[progress.stage].name, "expired", at, progress.opened_at, (at - progress.entered_at) / MICROSECONDS,
         "", "", "", "", "",
         progress.first_channel, progress.first_campaign, progress.account_id, 0, "", "", "",
+        "", progress.first_channel_group, *listed(progress.path),
     )  # fmt: skip
 
 

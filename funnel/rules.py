@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from typing import Any, NamedTuple, NoReturn
 
+from funnel.channels import NO_CHANNELS, ChannelRules
 from funnel.definition import Clause, Funnel
 from funnel.events import Touch
 from funnel.globs import compile_globs
@@ -68,9 +69,13 @@ class FunnelRules:
         self._back = tuple((back.to, *compiled(back.on)) for back in funnel.back)
         self._activity = compiled(funnel.activity)
         self._touch, _ = compiled(funnel.touch)
+        self._snooze = tuple((compiled(snooze.on)[0], snooze.duration) for snooze in funnel.snooze)
+        self.snooze_bits = 0
+        for plain, _ in self._snooze:
+            self.snooze_bits |= plain
         self.counted = tuple(counted)
         """Clauses with `at_least`; clause j of these is bit j of `verdict`'s second argument."""
-        self.bits = self._touch
+        self.bits = self._touch | self.snooze_bits
         """Predicates this funnel looks at: an event is relevant to it where `matches & bits` isn't 0."""
         for plain, _ in (*self._enter, self._lost, self._activity, *((p, n) for _, p, n in self._back)):
             self.bits |= plain
@@ -101,6 +106,10 @@ class FunnelRules:
             return bool(touch.matches & self._touch)
         return touch.type == "completed" and touch.channel == "call"
 
+    def snoozes(self, matches: int) -> int:
+        """For how long (microseconds) an event snoozes the stage its prospect is in; 0: it doesn't."""
+        return max((duration for plain, duration in self._snooze if matches & plain), default=0)
+
     def verdict(self, matches: int, enough: int) -> Verdict:
         """What an event satisfies.
 
@@ -129,17 +138,21 @@ class FunnelRules:
 class RuleSet:
     """All funnels that run together."""
 
-    def __init__(self, funnels: Iterable[Funnel], holidays: Holidays | None = None) -> None:
+    def __init__(
+        self, funnels: Iterable[Funnel], holidays: Holidays | None = None, channels: ChannelRules = NO_CHANNELS
+    ) -> None:
         """Make one.
 
         Args:
             funnels: in any order.
             holidays: gives days off by what funnel files call them; needed where one of them does.
+            channels: what groups events by channel. They are no part of the fingerprint: what changes in them is for events to come.
 
         Raises:
             ValueError: they are needed and not given, or it raised this as they are unknown.
         """
         self._predicates: dict[_Predicate, int] = {}
+        self.channels = channels
         self.funnels = tuple(FunnelRules(funnel, self._bit_of, holidays or _no_holidays) for funnel in funnels)
         self.bits = (1 << len(self._predicates)) - 1
         """All bits: an event with `matches == 0` is relevant to no funnel."""
@@ -192,6 +205,7 @@ class RuleSet:
                 rules.funnel.activity,
                 # What is not declared is no part: it was none before it could be.
                 *([rules.funnel.touch] if rules.funnel.touch else ()),
+                *([("snooze", rules.funnel.snooze)] if rules.funnel.snooze else ()),
             )
             for rules in self.funnels
         ]

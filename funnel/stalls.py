@@ -26,19 +26,24 @@ class Patience(NamedTuple):
     totals: tuple[int, ...]
     after: Callable[[int, int], int]
 
-    def deadline(self, clock: int, level: int = 0) -> int:
-        """When an open visit with this clock (microseconds) is stalled, or escalated for the level-th time."""
-        return self.after(clock, self.totals[level])
+    def deadline(self, clock: int, level: int = 0, snoozed_until: int = 0) -> int:
+        """When an open visit with this clock (microseconds) is stalled, or escalated for the level-th time; not while it is snoozed."""
+        at = self.after(clock, self.totals[level])
+        if snoozed_until:
+            at = max(at, self.after(snoozed_until, self.totals[level] - self.totals[0]) if level else snoozed_until)
+        return at
 
-    def next_deadline(self, clock: int, visit: int, stage: str, known: Stall | None) -> int | None:
+    def next_deadline(
+        self, clock: int, visit: int, stage: str, known: Stall | None, snoozed_until: int = 0
+    ) -> int | None:
         """When the wall clock has to tell something of an open visit of which this episode is known; None: never."""
         level = 0
-        if known is not None and (known.visit, known.stage, known.deadline) == (visit, stage, self.deadline(clock)):
-            level = known.level + 1
-        return self.deadline(clock, level) if level < len(self.totals) else None
+        if known is not None and (visit, stage) == (known.visit, known.stage):
+            level = known.level + 1 if known.deadline == self.deadline(clock, 0, snoozed_until) else 0
+        return self.deadline(clock, level, snoozed_until) if level < len(self.totals) else None
 
     def stalled_clock(self, now: int) -> int | None:
-        """The latest clock of an open visit that is stalled by `now` (microseconds); None where none since 1970 is."""
+        """The latest clock of an open visit that is stalled by `now` (microseconds), unless snoozed; None where none since 1970 is."""
         if self.deadline(0) > now:
             return None
         stalled, too_late = 0, now + 1
@@ -62,6 +67,8 @@ class Watched(NamedTuple):
     """With the stage it is in; None where it may stay, or no visit is open."""
     answered_at: int | None = None
     """When (microseconds) its team responded; 0: nobody has to, or when is not of interest any more; None: it is missing."""
+    snoozed_at: int = 0
+    """When (microseconds) an event snoozed the stage; 0: none did."""
 
 
 def patience_of(stage: Stage, holidays: Holidays) -> Patience | None:
@@ -100,25 +107,33 @@ def noticed(
     """
     if patience is None:
         return None
-    clock = standing.last_activity_at if kind == STALL else standing.stage_entered_at
-    deadline = patience.deadline(clock)
+    clock, snoozed_until = standing.stage_entered_at, 0
+    if kind == STALL:
+        clock, snoozed_until = standing.last_activity_at, standing.snoozed_until or 0
+    deadline = patience.deadline(clock, 0, snoozed_until)
     if known is not None and known[:4] != (standing.funnel, standing.visit, standing.stage, deadline):
         known = None
     level = -1 if known is None else known.level
     reached = level
-    while reached + 1 < len(patience.totals) and patience.deadline(clock, reached + 1) <= now:
+    while reached + 1 < len(patience.totals) and patience.deadline(clock, reached + 1, snoozed_until) <= now:
         reached += 1
     if reached == level:
         return known
     return Stall(*standing[:2], standing.stage, deadline, reached, now, account_id=standing.account_id, kind=kind)
 
 
-def ended(known: Stall, standing: Standing | None, answered_at: int | None = None) -> Stall:
-    """An episode that no longer goes on, with how it ended; `answered_at` where it is that its team responded."""
+def ended(known: Stall, standing: Standing | None, answered_at: int | None = None, snoozed_at: int = 0) -> Stall:
+    """An episode that no longer goes on, with how it ended; `answered_at` where it is that its team responded, `snoozed_at` as in `Watched`."""
     if standing is None or standing.visit < known.visit:
         how, at = "void", 0
     elif standing.visit > known.visit or (standing.status == "open" and standing.stage != known.stage):
         how, at = "moved", standing.stage_entered_at
+    elif (
+        standing.status == "open"
+        and known.kind == STALL
+        and snoozed_at >= max(known.deadline, standing.last_activity_at)
+    ):
+        how, at = "snoozed", snoozed_at
     elif standing.status == "open" and known.kind == STALL:
         how, at = "active", standing.last_activity_at
     elif standing.status == "open":
@@ -145,7 +160,7 @@ def changed(watched: Iterable[Watched], known: Iterable[Stall], now: int) -> tup
     before = {(episode.funnel, episode.kind): episode for episode in known}
     going_on: list[Stall] = []
     told: list[Stall] = []
-    for kind, standing, patience, answered_at in watched:
+    for kind, standing, patience, answered_at, snoozed_at in watched:
         if standing is None:
             continue
         was = before.pop((standing.funnel, kind), None)
@@ -156,7 +171,7 @@ def changed(watched: Iterable[Watched], known: Iterable[Stall], now: int) -> tup
                 told.append(episode)
         if was is not None and (episode is None or episode[:4] != was[:4]):
             of_this = patience is not None and patience.deadline(standing.stage_entered_at) == was.deadline
-            told.append(ended(was, standing, answered_at if of_this else None))
+            told.append(ended(was, standing, answered_at if of_this else None, snoozed_at))
     return going_on, told + [ended(episode, None) for episode in before.values()]
 
 

@@ -197,7 +197,9 @@ def next_due_at(state: State, rules: RuleSet) -> int | None:
         patience = one.patience[progress.stage]
         if patience is not None:
             episode = known.get((one.funnel.name, STALL)) if known else None
-            due = _sooner(due, patience.next_deadline(progress.active_at, visit, stage, episode))
+            due = _sooner(
+                due, patience.next_deadline(progress.active_at, visit, stage, episode, progress.snoozed_until)
+            )
         if progress.untouched == progress.step:  # handed over here, and left alone since
             response = one.responses[progress.stage]
             if response is not None:

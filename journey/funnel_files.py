@@ -6,11 +6,15 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from agents.days_off import days_off
+from funnel.channels import load_channels
 from funnel.definition import Funnel, load_funnels
+from funnel.reading import FunnelError
 from funnel.rules import RuleSet
 from journey.errors import SettingsError
 
 PRESETS = Path(__file__).parent.parent / "funnels"
+CHANNELS = Path(__file__).parent.parent / "channels" / "default.toml"
+"""The channel rules that ship."""
 
 
 def preset_names() -> list[str]:
@@ -33,6 +37,20 @@ def funnel_paths(named: Iterable[str]) -> tuple[Path, ...]:
             raise SettingsError(f"funnel {name}: expected a TOML file or a preset ({', '.join(preset_names())})")
         paths.append(path.resolve())
     return tuple(paths)
+
+
+def channel_paths(own: str) -> tuple[Path, ...]:
+    """The files of channel rules: one's own first, where there is one, then those that ship.
+
+    Raises:
+        SettingsError: the file is missing or wrong; names it, the key and what was expected.
+    """
+    paths = (*([Path(own).resolve()] if own else []), CHANNELS)
+    try:
+        load_channels(paths)
+    except FunnelError as error:
+        raise SettingsError(f"JOURNEY_CHANNELS: {error}") from error
+    return paths
 
 
 def load(named: Iterable[str]) -> tuple[tuple[Funnel, ...], RuleSet]:

@@ -12,7 +12,7 @@ _COUNT = """
 SELECT count() FROM prospects FINAL
 WHERE status = 'open' AND (funnel, stage) IN %(stages)s AND ({conditions})"""
 _EXPIRED = "funnel = %(funnel_{n})s AND last_activity_at < fromUnixTimestamp64Micro(toInt64(%(expired_{n})s))"
-_STALLED = "funnel = %(funnel_{n})s AND stage = %(stage_{n})s AND stalled_since IS NULL AND last_activity_at <= fromUnixTimestamp64Micro(toInt64(%(stalled_{n})s))"
+_STALLED = "funnel = %(funnel_{n})s AND stage = %(stage_{n})s AND stalled_since IS NULL AND last_activity_at <= fromUnixTimestamp64Micro(toInt64(%(stalled_{n})s)) AND ifNull(snoozed_until <= fromUnixTimestamp64Micro(toInt64(%(now)s)), true)"
 
 _UNANSWERED = """
 SELECT count() FROM handoffs AS h INNER JOIN prospects AS p FINAL ON p.funnel = h.funnel AND p.prospect_id = h.prospect_id
@@ -34,7 +34,8 @@ def overdue(client: Any, rules: RuleSet, now: int | None = None) -> int:
     now = int(time.time() * MICROSECONDS) if now is None else now
     conditions: list[str] = []
     values: dict[str, Any] = {
-        "stages": tuple((one.funnel.name, name) for one in rules.funnels for name in one.stage_names)
+        "stages": tuple((one.funnel.name, name) for one in rules.funnels for name in one.stage_names),
+        "now": now,
     }
     for one in rules.funnels:
         number = len(conditions)

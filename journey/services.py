@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from funnel.history import Limits
-from journey.funnel_files import funnel_paths
+from journey.funnel_files import channel_paths, funnel_paths
 from journey.health import Health
 from journey.serving import serve
 from journey.settings import Settings
@@ -71,4 +71,5 @@ def pipeline_config(settings: Settings) -> PipelineConfig:
         phone_region=settings.phone_region,
         max_event_bytes=settings.max_event_bytes,
         limits=Limits(lateness=settings.lateness_microseconds),
+        channels=channel_paths(settings.channels),
     )

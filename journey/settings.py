@@ -93,6 +93,7 @@ class Settings(BaseSettings):
     funnels: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_list)] = Field(
         ("sales",), min_length=1, description="funnel files, or names of presets that ship"
     )
+    channels: str = Field("", description="file of channel rules that come before those that ship")
     partitions: int = Field(4, ge=1, le=1024, description="partitions of every topic; must never change")
     replication: int = Field(1, ge=1, le=10, description="replicas of every topic")
     lateness: Duration = Field("90d", description="how far behind a prospect's newest event one may still arrive")

@@ -11,12 +11,13 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from funnel import messages
+from funnel.channels import ChannelRules, parse_channels
 from funnel.definition import parse_funnel
 from funnel.events import Touch
 from funnel.facts import AliasRow, Handoff, HandoffKey, IdentifierRow, RowKey, SharedRow, Standing, Transition
 from funnel.identifiers import KINDS
 from funnel.rules import RuleSet
-from tests.generators.funnels import FunnelFile, funnel_toml
+from tests.generators.funnels import CHANNELS, FunnelFile, funnel_toml
 from tests.oracle import (
     Declaration,
     ProspectRow,
@@ -30,12 +31,13 @@ from tests.oracle import (
 from tests.oracle.handoffs import HandoffRow, parts_of
 from tests.oracle.identity import Event, kind_of
 
-SETTINGS = Settings(id_key=b"key of the tests", phone_region="US")
+SETTINGS = Settings(id_key=b"key of the tests", phone_region="US", channels=CHANNELS)
 
 
 def rules_of(funnels: list[FunnelFile]) -> RuleSet:
     """Compile funnel files as the pipeline does, from their text."""
-    return RuleSet(parse_funnel(funnel_toml(funnel), f"{funnel['name']}.toml") for funnel in funnels)
+    parsed = [parse_funnel(funnel_toml(funnel), f"{funnel['name']}.toml") for funnel in funnels]
+    return RuleSet(parsed, channels=ChannelRules(parse_channels(funnel_toml({"channel": list(CHANNELS)}))))
 
 
 def id_of(canonical: str) -> bytes:
@@ -74,6 +76,7 @@ def touch_of(event: Event, rules: RuleSet) -> Touch:
         kind=number_of(kind_of(start)),
         weaker=b"".join(bytes([number_of(kind_of(one))]) + id_of(one) for one in weaker),
         body=canonical_json(event),
+        channel_group=rules.channels.group(event),
     )
 
 

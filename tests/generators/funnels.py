@@ -20,6 +20,13 @@ URLS = ("/pricing", "/pricing/eu", "/a*b", "/a-b", "/two\nlines", "/[x]", "")
 URL_GLOBS = ("*", "/pricing*", "*pricing?eu", "/a\\*b", "/a*b", "/two*", "/[x]", "", "/???????")
 PLANS = ("pro", "free")
 LENGTHS = ("30s", "2m", "1h", "3h", "1d")
+CHANNELS: tuple[dict[str, Any], ...] = (
+    {"name": "Spring", "when": [{"campaign": "SPRING"}]},
+    {"name": "Priced", "when": [{"url": "/pricing*", "type": "*"}, {"properties.plan": ["pro"]}]},
+    {"name": "Opened", "when": [{"type": ["opened", "clicked"]}]},
+    {"name": "Direct", "when": [{"channel": "web"}]},
+)
+"""Channel rules; some calls and mails have no channel."""
 CALENDARS = (
     "always",
     "mon-sun 00:00-24:00",
@@ -92,6 +99,7 @@ def random_funnel(rng: random.Random, name: str = "f") -> FunnelFile:
     seed = json.dumps(funnel)
     add_stalls(random.Random(seed), funnel)  # nothing else that is drawn depends on it ...
     add_handoffs(random.Random(f"hand-offs of {seed}"), funnel)  # ... nor on this
+    add_snooze(random.Random(f"snooze of {seed}"), funnel)
     return funnel
 
 
@@ -108,9 +116,20 @@ def add_handoffs(rng: random.Random, funnel: FunnelFile) -> None:
         if team and any(before.get("team", "") != team for before in stages[:number]) and rng.random() < 0.7:
             stage["respond_within"] = rng.choice(("0s", *LENGTHS))
     if rng.random() < 0.4:
-        clauses = [{key: wanted for key, wanted in clause.items() if key not in ("at_least", "within")}
-                   for clause in random_clauses(rng)]  # fmt: skip
-        funnel["handoff"] = {"touch": clauses}
+        funnel["handoff"] = {"touch": [uncounted(clause) for clause in random_clauses(rng)]}
+
+
+def add_snooze(rng: random.Random, funnel: FunnelFile) -> None:
+    """Draw what snoozes a stage."""
+    number = rng.choice((0, 0, 1, 2))
+    if number:
+        snoozes = [{"on": [uncounted(random_clause(rng))], "for": rng.choice(LENGTHS)} for _ in range(number)]
+        funnel["snooze"] = snoozes
+
+
+def uncounted(clause: dict[str, Any]) -> dict[str, Any]:
+    """Give the clause without `at_least`."""
+    return {key: wanted for key, wanted in clause.items() if key not in ("at_least", "within")}
 
 
 def add_stalls(rng: random.Random, funnel: FunnelFile) -> None:

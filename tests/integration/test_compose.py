@@ -317,7 +317,7 @@ def test_the_image_has_every_package_and_no_more() -> None:
     packages = {name.partition(".")[0] for name in listed}
     copied = set(re.findall(r"^COPY (\w+) \./\1$", (_ROOT / "Dockerfile").read_text(), re.MULTILINE))
     allowed = {line[1:] for line in (_ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
-    assert copied == {*packages, "funnels"}
+    assert copied == {*packages, "funnels", "channels"}
     assert copied <= allowed
     assert all((_ROOT / path).exists() for path in allowed - {"README.md"})
 

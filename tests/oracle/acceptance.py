@@ -22,6 +22,8 @@ class Settings(NamedTuple):
     """An identifier seen with more different stronger ones of one kind is shared; split pairs don't count."""
     most_ever: int = 128
     """So is one that was seen with, or linked to, more of one kind, whatever was split: what it must remember is bounded."""
+    channels: tuple[dict[str, Any], ...] = ()
+    """Channel rules, as `tomllib` reads them."""
 
 
 class Accepted(NamedTuple):

@@ -108,4 +108,5 @@ def is_relevant(funnel: FunnelFile, event: Event) -> bool:
     clauses += funnel.get("lost", {}).get("on", [])
     clauses += [clause for back in funnel.get("back", []) for clause in back["on"]]
     clauses += activity_of(funnel) + funnel.get("handoff", {}).get("touch", [])
+    clauses += [clause for snooze in funnel.get("snooze", []) for clause in snooze["on"]]
     return any(clause_matches(clause, event) for clause in clauses)

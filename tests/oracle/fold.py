@@ -6,6 +6,7 @@ import uuid
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+from tests.oracle.channels import path_of
 from tests.oracle.clauses import Clause, Event, FunnelFile, activity_of, clause_matches, is_relevant, microseconds
 from tests.oracle.rows import ProspectRow, TransitionRow
 from tests.oracle.stalls import stalled_since
@@ -30,6 +31,13 @@ class Visit:
     closed_at: int = 0
     closed_after: int = 0
     """Of a won or lost visit: how many events had been seen then, the closing one included."""
+    touches: list[Event] = field(default_factory=list)
+    """Those that moved it or were activity."""
+    snoozed_until: int = 0
+
+    def close_path(self) -> None:
+        """Let the row that closed it tell of its touches."""
+        self.rows[-1] = self.rows[-1]._replace(**path_of(self.touches))
 
 
 class Fold:
@@ -123,6 +131,8 @@ class Fold:
                 currency=of_cause.get("currency") or "",
                 reason=reason,
                 rep=of_cause.get("rep") or "",
+                channel_group=of_cause.get("channel_group") or "",
+                first_channel_group=visit.opened_by.get("channel_group") or "",
             )
         )
 
@@ -138,6 +148,7 @@ class Fold:
         """Close the visit a window after its clock."""
         visit.closed_at = visit.clock + self.window
         self.add_row(visit, "expired", "expired", visit.closed_at, None)
+        visit.close_path()
         visit.status = "expired"
 
     # Events
@@ -151,9 +162,27 @@ class Fold:
                 self.expire(visit)
                 visit.until[-1] -= 1  # this event comes after it
             else:
-                self.take_in_visit(visit, event)
+                rows = len(visit.rows)
+                if self.take_in_visit(visit, event) or len(visit.rows) > rows:
+                    visit.touches.append(event)
+                self.settle(visit, event, moved=len(visit.rows) > rows)
                 return
+        number = len(self.visits)
         self.take_outside(visit, event)
+        if len(self.visits) > number:
+            self.visits[-1].touches.append(event)
+            self.settle(self.visits[-1], event, moved=True)
+
+    def settle(self, visit: Visit, event: Event, *, moved: bool) -> None:
+        """Once an event of the visit is taken: what it means for the touches and for who waits."""
+        if visit.status != "open":
+            visit.close_path()
+            return
+        if moved:
+            visit.snoozed_until = 0
+        for snooze in self.funnel.get("snooze", []):
+            if any(clause_matches(clause, event) for clause in snooze["on"]):
+                visit.snoozed_until = max(visit.snoozed_until, event["occurred_at"] + microseconds(snooze["for"]))
 
     def note_activity(self, event: Event) -> bool:
         """Note the time if the event satisfies `activity`; say whether it does."""
@@ -162,24 +191,26 @@ class Fold:
             self.active_at.append(event["occurred_at"])
         return active
 
-    def take_in_visit(self, visit: Visit, event: Event) -> None:
-        """Take an event while a visit is open."""
-        if self.note_activity(event):
+    def take_in_visit(self, visit: Visit, event: Event) -> bool:
+        """Take an event while a visit is open; say whether it is activity."""
+        active = self.note_activity(event)
+        if active:
             visit.clock = max(visit.clock, event["occurred_at"])
         if self.satisfies(self.funnel.get("lost", {}).get("on", []), event):
             self.add_row(visit, "lost", "lost", event["occurred_at"], event)
             visit.status, visit.closed_at, visit.closed_after = "lost", event["occurred_at"], len(self.seen)
-            return
+            return active
         furthest = self.furthest_stage(event)
         visit.satisfied[len(self.seen) - 1] = [] if furthest is None else [furthest]
         if furthest is not None and furthest > visit.stage:
             self.enter(visit, "advance" if furthest == visit.stage + 1 else "skip", furthest, event)
-            return
+            return active
         for back in self.funnel.get("back", []):
             to = self.stages.index(back["to"])
             if to < visit.stage and self.satisfies(back["on"], event):
                 self.enter(visit, "back", to, event)
-                return
+                return active
+        return active
 
     def take_outside(self, last: Visit | None, event: Event) -> None:
         """Take an event while no visit is open; `last` is the last visit, if there was one."""
@@ -226,9 +257,12 @@ class Fold:
             stage_entered_at=last.rows[-1].entered_at if is_open else last.closed_at,
             last_activity_at=max(caused + self.active_at),
             account_id=self.account_id(self.seen),
-            stalled_since=stalled_since(self.funnel, self.funnel["stage"][last.stage], last.clock, now)
+            stalled_since=stalled_since(
+                self.funnel, self.funnel["stage"][last.stage], last.clock, now, last.snoozed_until
+            )
             if is_open
             else None,
+            snoozed_until=(last.snoozed_until or None) if is_open else None,
         )
 
 

@@ -33,6 +33,12 @@ class TransitionRow(NamedTuple):
     currency: str
     reason: str
     rep: str
+    channel_group: str = ""
+    first_channel_group: str = ""
+    touched_at: tuple[int, ...] = ()
+    touch_channel_groups: tuple[str, ...] = ()
+    touch_campaigns: tuple[str, ...] = ()
+    touches_left_out: int = 0
 
 
 class ProspectRow(NamedTuple):
@@ -47,6 +53,7 @@ class ProspectRow(NamedTuple):
     last_activity_at: int
     account_id: str
     stalled_since: int | None = None
+    snoozed_until: int | None = None
 
 
 class IdentifierRow(NamedTuple):

@@ -12,9 +12,12 @@ from tests.oracle.clauses import SECOND, UNITS, FunnelFile
 DAYS = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 
 
-def stalled_since(funnel: FunnelFile, stage: dict[str, Any], clock: int, now: int) -> int | None:
+def stalled_since(
+    funnel: FunnelFile, stage: dict[str, Any], clock: int, now: int, snoozed_until: int = 0
+) -> int | None:
     """Give the deadline of an open visit with this clock if it has passed."""
     deadline = deadline_of(funnel, stage, "stall_after", clock)
+    deadline = deadline if deadline is None else max(deadline, snoozed_until)
     return deadline if deadline is not None and deadline <= now else None
 
 

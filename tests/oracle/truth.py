@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from tests.oracle.acceptance import Settings, accept
+from tests.oracle.channels import channel_group_of
 from tests.oracle.clauses import FunnelFile, is_relevant
 from tests.oracle.conversion import ConversionRow, conversion_facts
 from tests.oracle.declarations import Declaration, refusal
@@ -99,7 +100,8 @@ def rows_of(
     """Give the rows of the applied events, sorted."""
     histories: dict[uuid.UUID, list[Event]] = defaultdict(list)
     for index in sorted(applied, key=lambda index: place(events[index], settings.phone_region)):
-        histories[owners[index]].append(events[index])
+        group = channel_group_of(events[index], settings.channels)
+        histories[owners[index]].append({**events[index], "channel_group": group})
     transitions: list[TransitionRow] = []
     prospects: list[ProspectRow] = []
     handed: list[HandoffRow] = []

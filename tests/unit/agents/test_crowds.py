@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import tomllib
+
 from agents.records import records_of, state_of
-from funnel.definition import parse_funnel
 from funnel.events import Event
 from funnel.prospect import receive
-from funnel.rules import RuleSet
 from funnel.state import Terms
 from tests.oracle import truth_of
 from tests.simulator import OPENER, Simulator, terms_of
-from tests.translation import SETTINGS, facts_of, id_of, identity_facts_of
+from tests.translation import SETTINGS, facts_of, id_of, identity_facts_of, rules_of
 from tests.unit.funnel.histories import HOUR, T0, view
 
 FUNNEL = 'name = "f"\nwindow = "60d"\n[[stage]]\nname = "seen"\nenter = [ { channel = "web" } ]\n[[stage]]\nname = "bought"\nenter = [ { type = "purchase" } ]'
-RULES = RuleSet([parse_funnel(FUNNEL)])
+RULES = rules_of([tomllib.loads(FUNNEL)])
 MOST_BYTES = 64 * 1024
 
 
@@ -40,7 +40,6 @@ def crowd(device: str, people: int, visits: int) -> list[Event]:
 def check_crowd(events: list[Event], device: str) -> dict[bytes, int]:
     """Compare a simulated device with the oracle; give the bytes of notes."""
     import random
-    import tomllib
 
     simulator = Simulator(terms_of(RULES), random.Random(1), crashes=0)
     shuffled = random.Random(2).sample(events, len(events))

@@ -191,8 +191,12 @@ def test_deadlines_are_those_of_the_funnels_that_run() -> None:
     assert due_at_of(stored, TERMS._replace(rules=quick)) == T0 + 2 * DAY
 
 
-def as_format_3(stored: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
-    """Records as the release before hand-offs wrote them: where events lead says less, in the head and beside events."""
+def as_format(number: int, stored: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
+    """Records as earlier releases wrote them: where events lead says less, in the head and beside events.
+
+    In 3 it says nothing of hand-offs, in 4 nothing of touches and snoozes.
+    """
+    known = {3: 12, 4: 14}[number]
     found: dict[bytes, bytes] = {}
     for suffix, value in stored.items():
         _, *fields, size = records._ENVELOPE.unpack_from(value)
@@ -200,13 +204,14 @@ def as_format_3(stored: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
         reach = value[records._ENVELOPE_SIZE : records._ENVELOPE_SIZE + size]
         if reach:
             rules, last, progress = marshal.loads(reach)
-            reach = marshal.dumps((rules, last, [fields_of[:12] for fields_of in progress]), 2)
+            reach = marshal.dumps((rules, last, [fields_of[:known] for fields_of in progress]), 2)
         if suffix == records.HEAD_SUFFIX:
             document = json.loads(payload)
-            document["base"] = [fields_of[:12] for fields_of in document["base"]]
-            document["stalls"] = [(episode[:9], at) for episode, at in document["stalls"]]
+            document["base"] = [fields_of[:known] for fields_of in document["base"]]
+            if number == 3:
+                document["stalls"] = [(episode[:9], at) for episode, at in document["stalls"]]
             payload = json.dumps(document).encode()
-        found[suffix] = records._ENVELOPE.pack(3, *fields, len(reach)) + reach + payload
+        found[suffix] = records._ENVELOPE.pack(number, *fields, len(reach)) + reach + payload
     return found
 
 
@@ -234,7 +239,7 @@ def test_records_of_the_release_before_are_read() -> None:
             file(stored, outcome, terms)
         assert state_of(terms, stored).progress[0].untouched == 0
         assert [one.kind for one in state.head.going_on] == ["response"]
-        old = as_format_3(stored)
+        old = as_format(3, stored)
         assert state_of(terms, old).progress[0].untouched == waits
         assert [one.kind for one in state_of(terms, old).head.going_on] == ["stall"], "all episodes were"
         assert due_at_of(old, terms) == next_due_at(state_of(terms, old), rules)
@@ -242,9 +247,39 @@ def test_records_of_the_release_before_are_read() -> None:
         assert outcome.facts is not None
         assert len(outcome.facts.handoffs) == (waits == 0), "the touch"
         file(old, outcome, terms)
-        assert {records._ENVELOPE.unpack_from(value)[0] for value in old.values()} == {3, 4}
+        assert {records._ENVELOPE.unpack_from(value)[0] for value in old.values()} == {3, 5}
         assert state_of(terms, old).progress == outcome.state.progress
         assert outcome.state.progress[0].untouched == -1
+
+
+def test_touches_of_records_of_the_release_before() -> None:
+    """Touches of events that are kept are found out; of a visit whose first ones were folded for good only those since are known."""
+    rules = RuleSet([parse_funnel(HANDING)])
+    terms = TERMS._replace(rules=rules)
+    arrivals = [
+        Arrival(position, touch, encode_touch(touch))
+        for position, touch in enumerate(
+            touches(
+                rules,
+                event("1", 0, "web", "demo_request", campaign="spring"),
+                view("2", HOUR),
+                event("3", 4 * HOUR, "call", "completed"),
+            )
+        )
+    ]
+    for limits, campaigns in ((Limits(), ["spring", "", ""]), (Limits(events=1), ["", ""])):
+        stored: dict[bytes, bytes] = {}
+        state = empty(rules)
+        for arrival in arrivals[:2]:
+            outcome = receive(ME, state, [arrival], terms._replace(limits=limits), settled=1_000)
+            state = outcome.state
+            file(stored, outcome, terms)
+        assert state_of(terms, stored).progress[0].path[0][0] == (T0, "", "spring")
+        old = as_format(4, stored)
+        outcome = receive(ME, state_of(terms, old), [arrivals[2]], terms)
+        assert [campaign for _, _, campaign in outcome.state.progress[0].path[0]] == campaigns
+        file(old, outcome, terms)
+        assert state_of(terms, old).progress == outcome.state.progress
 
 
 def test_what_no_worker_wrote_is_refused() -> None:

@@ -44,7 +44,8 @@ def test_a_sale() -> None:
         Transition("sales", 1, 1, 2, "advance", "interest", "consideration", T0 + 3 * DAY, T0, 172_800.0, "s", "3",
                    "call", "completed", "", "web", "spring", "globex", 0, "", "wants it", "ann"),
         Transition("sales", 1, 1, 3, "advance", "consideration", "purchase", T0 + 3 * DAY + HOUR, T0, 3_600.0, "s",
-                   "4", "web", "purchase", "", "web", "spring", "globex", 0, "EUR", "", ""),
+                   "4", "web", "purchase", "", "web", "spring", "globex", 0, "EUR", "", "", "", "",
+                   (T0, T0 + DAY, T0 + 3 * DAY, T0 + 3 * DAY + HOUR), ("", "", "", ""), ("spring", "mail", "", ""), 0),
     ]  # fmt: skip
 
 
@@ -105,7 +106,7 @@ def test_expired_row() -> None:
     at = T0 + DAY + WINDOW
     assert rows[1] == Transition(
         *("sales", 1, 1, 1, "expired", "awareness", "expired", at, T0, 91 * 86_400.0, "", "", "", "", ""),
-        *("web", "spring", "acme", 0, "", "", ""),
+        *("web", "spring", "acme", 0, "", "", "", "", "", (T0, T0 + DAY), ("", ""), ("spring", "")),
     )
     assert (rows[2].visit, rows[2].account_id) == (2, "late")
 
@@ -176,8 +177,8 @@ def test_wall_clock() -> None:
     row = expiry(one, progress, due)
     assert row is not None
     assert (row.kind, row.entered_at, row.account_id) == ("expired", due - 1, "acme")
-    assert standing(one, progress, due - 1) == ("sales", 1, "awareness", "open", T0, T0 + DAY, "acme", None)
-    assert standing(one, progress, due) == ("sales", 1, "", "expired", due - 1, T0 + DAY, "acme", None)
+    assert standing(one, progress, due - 1) == ("sales", 1, "awareness", "open", T0, T0 + DAY, "acme", None, None)
+    assert standing(one, progress, due) == ("sales", 1, "", "expired", due - 1, T0 + DAY, "acme", None, None)
 
 
 def test_standing_of_nobody() -> None:
@@ -193,7 +194,7 @@ def test_standing_of_a_customer() -> None:
     """A closed visit stands at its close; later activity is still told."""
     (one,) = SALES.funnels
     progress, _ = tell(buy("1", 0), view("2", DAY))
-    assert standing(one, progress, T0) == ("sales", 1, "", "won", T0, T0 + DAY, "", None)
+    assert standing(one, progress, T0) == ("sales", 1, "", "won", T0, T0 + DAY, "", None, None)
     assert due_at(one, progress) is None
 
 

@@ -67,7 +67,10 @@ def facts_datum(prospect_id: bytes, facts: Facts) -> dict[str, Any]:
     return {
         "prospect_id": prospect_id,
         "revision": facts.revision,
-        "transitions": [row._asdict() for row in facts.transitions],
+        "transitions": [
+            {name: list(field) if isinstance(field, tuple) else field for name, field in row._asdict().items()}
+            for row in facts.transitions
+        ],
         "removed": [dict(zip(("funnel", "visit", "step"), key, strict=True)) for key in facts.removed],
         "standings": [row._asdict() for row in facts.standings],
         "removed_standings": list(facts.removed_standings),

@@ -52,6 +52,8 @@ _FINGERPRINTS = {
     ("facts", 4): (20, "95a19256acdd1846153bab934e2cd8ce0dc2b58fca847058f23c2d052b2447b5"),
     ("forgotten", 1): (18, "4261b7259d9ec28644d32a6b7e0ba9bce59bf8fa4bc907f9f4c3f54bcc62ade7"),
     ("stalled-prospects", 1): (23, "b426fd78b40a45cc4ac41a2b682e8a1b99f2d8bf45211aa51ae5bf5c8b43b0ad"),
+    ("touch", 3): (24, "c10334fa42d4fe2694bbe4419551023d0ad46872ab5d67e66730cb2a1a3c19e8"),
+    ("facts", 5): (25, "6207e7632d359d4fa52bb1a0cc0feef75e819519b7ca2779fd213c33999bf0cd"),
     ("alert-deliveries", 1): (22, "470f614682a4c241057be6dea4fbb62ea2ab89afa9067387c361cdbfbbe25e3b"),
 }
 """SHA-256 of the parsing canonical form. A change here is a change of a schema that others hold data of:

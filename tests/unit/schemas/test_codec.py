@@ -205,7 +205,7 @@ def test_a_prospect_id_has_16_bytes() -> None:
 
 def test_the_touch_in_a_handover() -> None:
     """It comes out to the letter, and is read without its body like any other."""
-    touch = Touch(5, "s", "e", "web", "t", "", "", 0, "", "", "", "", 1, 2, 3, b"weaker", b"body")
+    touch = Touch(5, "s", "e", "web", "t", "", "", 0, "", "", "", "", 1, 2, 3, b"weaker", "Email", b"body")
     message = decode_message(encode_handover(Handover(bytes(16), 1, bytes(16), encode_touch(touch))))
     assert isinstance(message, Handover)
     assert message.touch == encode_touch(touch)

@@ -128,7 +128,7 @@ def test_nested_records(folder: Path, capsys: pytest.CaptureFixture[str]) -> Non
 
     _add_version(folder, change, "facts")
     assert main([str(folder)]) == 1
-    assert "facts/v5.avsc: transitions[].cost: not in the writer's schema" in capsys.readouterr().err
+    assert "facts/v6.avsc: transitions[].cost: not in the writer's schema" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
