@@ -173,6 +173,24 @@ touch = [ { channel = "call" } ]
 """
 
 
+def test_snooze() -> None:
+    """What snoozes a stage, and for how long."""
+    more = '[[snooze]]\non = [ { channel = "call", outcome = "follow_up" } ]\nfor = "14d"\n'
+    (snooze,) = parse_funnel(TWO_TEAMS + more).snooze
+    assert snooze.on == (Clause((("channel", ("call",)), ("outcome", ("follow_up",)))),)
+    assert snooze.duration == 14 * 24 * HOUR
+    for old, new, key, expected in (
+        ('for = "14d"', "", "snooze[0].for", "90d"),
+        ("for =", "until =", "snooze[0].until", "on, for"),
+        ('"follow_up" }', '"follow_up", at_least = 2, within = "1d" }', "snooze[0].on[0].at_least", "one event"),
+        ('on = [ { channel = "call", outcome = "follow_up" } ]', "", "snooze[0].on", "list"),
+    ):
+        with pytest.raises(FunnelError) as caught:
+            parse_funnel(TWO_TEAMS + more.replace(old, new))
+        assert caught.value.key == key
+        assert expected in caught.value.expected
+
+
 def test_handoffs() -> None:
     """How long a team has to respond, in the working hours of its stage, and what a touch is."""
     funnel = parse_funnel(TWO_TEAMS)

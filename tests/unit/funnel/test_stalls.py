@@ -135,3 +135,94 @@ def test_a_crash_tells_it_again() -> None:
     assert told(again) == told(ended)
     prospect.take(view("3", 21 * DAY), settled=3)
     assert prospect.state.head.stalls == ()
+
+
+SNOOZING = RuleSet(
+    [
+        parse_funnel(
+            """
+            name = "f"
+            [[stage]]
+            name = "lead"
+            stall_after = "2d"
+            escalate = ["1d"]
+            enter = [ { channel = "web" } ]
+            [[stage]]
+            name = "talk"
+            stall_after = "2d"
+            enter = [ { channel = "call", type = "completed" } ]
+            [[stage]]
+            name = "won"
+            enter = [ { type = "purchase" } ]
+            [[snooze]]
+            on = [ { channel = "call", type = "*", outcome = "follow_up" } ]
+            for = "10d"
+            [[snooze]]
+            on = [ { channel = "call", type = "cancelled" } ]
+            for = "5d"
+            """
+        )
+    ]
+)
+
+
+def test_a_snooze_puts_the_deadline_off() -> None:
+    """Until it is over, and the escalation with it. A shorter one changes nothing; standings say until when."""
+    prospect = Prospect(rules=SNOOZING)
+    prospect.take(view("1", 0))
+    snoozed = prospect.take(event("2", DAY, "call", "no_answer", outcome="follow_up"))
+    assert snoozed.facts is not None
+    assert [one.snoozed_until for one in snoozed.facts.standings] == [T0 + 11 * DAY]
+    assert snoozed.due_at == T0 + 11 * DAY
+    assert prospect.take(event("3", 2 * DAY, "call", "cancelled")).due_at == T0 + 11 * DAY
+    assert told(prospect.take(10 * DAY)) == []
+    (episode,) = told(prospect.take(11 * DAY))
+    assert (episode.deadline, episode.level) == (T0 + 11 * DAY, 0)
+    (escalated,) = told(prospect.take(12 * DAY))
+    assert (escalated.deadline, escalated.level) == (T0 + 11 * DAY, 1)
+
+
+def test_who_is_stalled_can_be_snoozed() -> None:
+    """The episode ends then, as what it is; and there is another one when the time is over."""
+    prospect = Prospect(rules=SNOOZING)
+    prospect.take(view("1", 0))
+    prospect.take(2 * DAY)
+    (ended,) = told(prospect.take(event("2", 3 * DAY, "call", "no_answer", outcome="follow_up")))
+    assert (ended.resolution, ended.resolved_at) == ("snoozed", T0 + 3 * DAY)
+    (episode,) = told(prospect.take(13 * DAY))
+    assert episode.deadline == T0 + 13 * DAY
+
+
+def test_a_snooze_is_for_the_stage() -> None:
+    """Moving on ends it, unless the same event snoozes the next stage."""
+    prospect = Prospect(rules=SNOOZING)
+    prospect.take(view("1", 0))
+    prospect.take(event("2", DAY, "call", "no_answer", outcome="follow_up"))
+    moved = prospect.take(call("3", 2 * DAY, "demo"))
+    assert moved.facts is not None
+    assert [(one.stage, one.snoozed_until) for one in moved.facts.standings] == [("talk", None)]
+    assert moved.due_at == T0 + 4 * DAY
+    other = Prospect(rules=SNOOZING)
+    other.take(view("1", 0))
+    assert other.take(call("2", DAY, "follow_up")).due_at == T0 + 11 * DAY
+
+
+def test_a_snooze_that_comes_late_takes_the_episode_back() -> None:
+    """It occurred before the deadline: nobody was stalled."""
+    prospect = Prospect(rules=SNOOZING)
+    prospect.take(view("1", 0))
+    prospect.take(2 * DAY)
+    (ended,) = told(prospect.take(event("2", DAY, "call", "no_answer", outcome="follow_up")))
+    assert ended.resolution == "void"
+
+
+def test_a_snooze_does_not_keep_a_visit_open() -> None:
+    """It expires after its window as ever, and nobody is stalled then."""
+    text = 'name = "f"\nwindow = "5d"\n[[snooze]]\non = [ { type = "later" } ]\nfor = "30d"\n[[stage]]\nname = "a"\nstall_after = "1d"\nenter = [ { type = "x" } ]\n[[stage]]\nname = "b"\nenter = [ { type = "y" } ]'
+    prospect = Prospect(rules=RuleSet([parse_funnel(text)]))
+    prospect.take(event("1", 0, "email", "x"))
+    assert prospect.take(event("2", HOUR, "email", "later")).due_at == T0 + 5 * DAY + 1
+    expired = prospect.take(5 * DAY + 1)
+    assert expired.facts is not None
+    assert [(one.status, one.snoozed_until) for one in expired.facts.standings] == [("expired", None)]
+    assert expired.facts.stalls == ()
