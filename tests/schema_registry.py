@@ -28,6 +28,8 @@ class Server(ThreadingHTTPServer):
         self.failures: list[tuple[int, bytes]] = []
         """Answers to give first, whatever is asked."""
         self.incompatible = False
+        self.mistaken: set[str] = set()
+        """Subjects whose schemas somebody got wrong: where ours says `occurred_at`, they don't."""
         self.hold = threading.Event()
         self.hold.set()
 
@@ -67,7 +69,10 @@ class _Handler(BaseHTTPRequestHandler):
         if match := re.fullmatch(r"/schemas/ids/(\d+)", self.path):
             if int(match[1]) >= len(schemas):
                 return 404, {"error_code": 40403, "message": "Schema not found"}
-            return 200, schemas[int(match[1])]
+            found = schemas[int(match[1])]
+            if any(int(match[1]) in subjects.get(subject, ()) for subject in self.server.mistaken):
+                return 200, {"schema": found["schema"].replace('"occurred_at"', '"happened_at"')}
+            return 200, found
         if match := re.fullmatch(r"/subjects/([\w-]+)(/versions)?", self.path):
             schema = json.loads(body)
             known = [number for number in subjects.get(match[1], []) if schemas[number] == schema]

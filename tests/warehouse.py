@@ -39,6 +39,7 @@ TABLES: dict[str, tuple[str, ...]] = {
 _MICROSECONDS = frozenset(
     (
         *("entered_at", "visit_opened_at", "stage_entered_at", "last_activity_at", "stalled_since", "since"),
+        *("snoozed_until", "touched_at"),
         *("occurred_at", "respond_by"),
     )
 )
@@ -61,7 +62,7 @@ def tables(client: Client) -> dict[str, Rows]:
     refresh(client)
     found = {}
     for table, fields in TABLES.items():
-        columns = ", ".join(f"toUnixTimestamp64Micro({f})" if f in _MICROSECONDS else f for f in fields)
+        columns = ", ".join(map(_column, fields))
         final = "" if table == "conversion_facts" else "FINAL"
         rows = client.execute(f"SELECT {columns} FROM {table} {final}")
         found[table] = sorted(_text(fields, row) for row in rows)
@@ -82,6 +83,12 @@ def expected(truth: Truth) -> dict[str, Rows]:
     return {table: sorted(_text(fields, row) for row in rows[table]) for table, fields in TABLES.items()}
 
 
+def _column(field: str) -> str:
+    if field == "touched_at":
+        return f"arrayMap(at -> toUnixTimestamp64Micro(at), {field})"
+    return f"toUnixTimestamp64Micro({field})" if field in _MICROSECONDS else field
+
+
 def _text(fields: Sequence[str], row: Sequence[Any]) -> list[str]:
     """A row as text, the same from the oracle as from ClickHouse: both sum whole microseconds, so seconds agree to the last."""
     texts = []
@@ -91,7 +98,7 @@ def _text(fields: Sequence[str], row: Sequence[Any]) -> list[str]:
         elif name in _MONEY:
             texts.append(f"{value:.2f}")
         else:
-            texts.append(str(value))
+            texts.append(str(list(value) if isinstance(value, tuple) else value))
     return texts
 
 

@@ -38,6 +38,7 @@ from journey.settings import CONFIG_VARIABLE, PREFIX, Settings
 from schemas.errors import Undecodable
 from schemas.ndjson import parse_line
 from tests.e2e.harness import ROOT, SECONDS, start
+from tests.e2e.test_exact import CHANNELS
 from tests.integration.test_pipeline import now_micros
 from tests.oracle import Settings as OracleSettings
 from tests.oracle import truth_of
@@ -203,7 +204,7 @@ def what_the_oracle_says_otherwise(found: Mapping[str, Rows], key: Path, began: 
     for event in events:
         event["occurred_at"] += moved
     sales = [tomllib.loads((ROOT / "funnels" / "sales.toml").read_text())]
-    settings = OracleSettings(id_key=key.read_bytes().strip(), phone_region="US")
+    settings = OracleSettings(id_key=key.read_bytes().strip(), phone_region="US", channels=CHANNELS)
     truth = expected(truth_of(events, sales, settings, ended))
     if found != truth:  # a visit may have expired while the demo ran
         before = expected(truth_of(events, sales, settings, began))

@@ -25,7 +25,8 @@ from tests.oracle import Settings, truth_of
 from tests.warehouse import Rows, expected, tables
 
 FUNNELS = [Path(__file__).parents[2] / "funnels" / f"{name}.toml" for name in ("sales", "b2b")]
-SETTINGS = Settings(id_key=b"an end-to-end key", phone_region="US")
+CHANNELS = tuple(tomllib.loads((Path(__file__).parents[2] / "channels" / "default.toml").read_text())["channel"])
+SETTINGS = Settings(id_key=b"an end-to-end key", phone_region="US", channels=CHANNELS)
 EVENTS = 50_000
 pytestmark = pytest.mark.timeout(900)
 
