@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 AnyCase = TypeVar("AnyCase", bound=Any)
 """A NamedTuple with lists of `events` and `funnels`, and perhaps `declarations`."""
-OPTIONAL = ("timezone", "calendar", "rest", "wake", "activity", "lost", "back")
+OPTIONAL = ("timezone", "calendar", "rest", "wake", "activity", "lost", "back", "snooze")
 """Keys that a funnel can do without."""
 
 

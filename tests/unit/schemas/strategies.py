@@ -92,8 +92,18 @@ def _rows(kind: type, field: str) -> st.SearchStrategy[tuple[object, ...]]:
     (listed,) = (item.type for item in current("facts").schema.fields if item.name == field)
     assert isinstance(listed, Array)
     assert isinstance(listed.items, Record)
-    row = st.builds(kind, **{inner.name: values(inner.type) for inner in listed.items.fields})
+    row = st.builds(kind, **{inner.name: _frozen(inner.type) for inner in listed.items.fields})
     return st.lists(row, max_size=2).map(tuple)
+
+
+def _frozen(type_: Type) -> st.SearchStrategy[object]:
+    """As our values have it: they are immutable."""
+    drawn = values(type_)
+    return (
+        drawn.map(lambda listed: tuple(listed) if isinstance(listed, list) else listed)
+        if isinstance(type_, Array)
+        else drawn
+    )
 
 
 facts = st.builds(
