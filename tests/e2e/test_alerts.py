@@ -7,7 +7,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tests.e2e.harness import event, journey, rows, start, wait_until
+from tests.e2e.harness import ask, event, journey, rows, start, wait_until
 from tests.recorder import Answer, Recorder
 
 FUNNEL = """
@@ -46,7 +46,7 @@ def test_who_is_stalled_is_told(tmp_path: Path) -> None:
     with Recorder() as crm, Recorder(lambda _: Answer(403)) as refusing:
         (tmp_path / "alerts.toml").write_text(ALERTS.format(crm=crm.url, refusing=refusing.url))
         variables = {"JOURNEY_ALERTS": "alerts.toml", "CRM_SECRET": secret}
-        said = journey("alerts", "test", "all", cwd=tmp_path, env=variables, code=1)
+        said = ask("alerts", "test", "all", cwd=tmp_path, env=variables, code=1)
         assert "crm: delivered" in said
         assert "refusing: HTTP 403" in said
         assert crm.requests.pop().json["text"]["subject"].startswith("[test] ")
@@ -69,7 +69,7 @@ def test_who_is_stalled_is_told(tmp_path: Path) -> None:
     first = crm.requests[0].json
     assert (first["type"], first["data"]["account_id"], first["data"]["stage"]) == ("stall.opened", "acme", "lead")
     assert len({one.id for one in crm.requests}) == len(crm.requests)
-    said = journey("alerts", "list", cwd=tmp_path)
+    said = ask("alerts", "list", cwd=tmp_path)
     assert "HTTP 403" in said
     states = rows(
         "SELECT DISTINCT target, state FROM alert_deliveries FINAL ORDER BY target, state", tmp_path, ".journey"
