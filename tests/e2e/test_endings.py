@@ -64,7 +64,7 @@ def test_ctrl_c_settles_saves_and_leaves_nothing(up: subprocess.Popen[str], tmp_
     up.send_signal(signal.SIGINT)
     out, err = up.communicate(timeout=SECONDS)
     assert up.returncode == 0, out + err
-    wait_until(lambda: not alive(family), "all children to be gone", 10)
+    wait_until(lambda: not alive(family), "all children to be gone")
     assert int(rows("SELECT count() AS n FROM prospects FINAL", tmp_path, "data")[0]["n"]) == 50
     assert not (tmp_path / "data" / "unfinished").exists()
     again = journey("run", "one.ndjson", "--data-dir", "data", cwd=tmp_path)
@@ -79,7 +79,7 @@ def test_a_run_that_was_killed_is_refused_until_told_to_start_over(up: subproces
     wait_until(lambda: int(rows(count, tmp_path, "data")[0]["n"]) == 5, "the facts")
     family = descendants(up.pid)
     up.kill()
-    wait_until(lambda: not alive(family), "all children to be gone", 10)
+    wait_until(lambda: not alive(family), "all children to be gone")
     refused = journey("run", "one.ndjson", "--data-dir", "data", cwd=tmp_path, code=1)
     assert "cut off" in refused
     assert "--fresh" in refused
@@ -144,7 +144,7 @@ def test_a_terminal_that_closes_is_like_ctrl_c(tmp_path: Path) -> None:
     finally:
         process.kill()
         process.wait()
-    wait_until(lambda: not alive(family), "all children to be gone", 10)
+    wait_until(lambda: not alive(family), "all children to be gone")
     assert not (tmp_path / "data" / "unfinished").exists()
     assert int(rows("SELECT count() AS n FROM prospects FINAL", tmp_path, "data")[0]["n"]) == 20
 

@@ -85,7 +85,7 @@ def test_worker_and_sink_end_when_asked(env: dict[str, str], tmp_path: Path) -> 
             out, err = service.communicate(timeout=60)
             assert service.returncode == 0, err
             assert CANARY not in out + err
-        wait_until(lambda: not alive(family), "both to be gone", 10)
+        wait_until(lambda: not alive(family), "both to be gone")
     finally:
         for service in services:
             service.kill()
