@@ -7,6 +7,9 @@ STAMP := $(VENV)/.installed
 # Images often forbid compiled modules, to stay small; our processes start hundreds of times, and would compile us each time.
 export PYTHONDONTWRITEBYTECODE :=
 
+# Two processes, each with an Apache Kafka of its own: whoever was killed is waited for half of the time.
+TWO := -n 2 --dist loadscope --no-loadscope-reorder
+
 .PHONY: help install demo test properties test-kafka faults soak bench lint format clean
 
 help: ## what there is
@@ -31,10 +34,10 @@ properties: $(STAMP) ## the property tests with four times as many examples
 	JOURNEY_TEST_EFFORT=$${JOURNEY_TEST_EFFORT:-4} $(BIN)/python -m pytest -n 2 -m "not slow" tests/property
 
 test-kafka: $(STAMP) ## faults and the same again on Apache Kafka (needs Java 17 and Maven)
-	$(BIN)/python -m pytest -m "(kafka or slow) and not matrix" tests
+	$(BIN)/python -m pytest $(TWO) -m "(kafka or slow) and not matrix" tests
 
 faults: $(STAMP) ## the fault matrix and its mutations on Apache Kafka (needs Java 17 and Maven)
-	$(BIN)/python -m pytest -m matrix tests/faults
+	$(BIN)/python -m pytest $(TWO) -m matrix tests/faults
 
 soak: $(STAMP) ## the fault matrix for hours; JOURNEY_SOAK_SEEDS=1-100 says how many
 	$(BIN)/python -m pytest tests/faults/soak.py tests/faults/soak_alerts.py

@@ -59,6 +59,10 @@ _CONFIG = """<clickhouse>
     <number_of_free_entries_in_pool_to_lower_max_size_of_merge>1</number_of_free_entries_in_pool_to_lower_max_size_of_merge>
     <number_of_free_entries_in_pool_to_execute_mutation>1</number_of_free_entries_in_pool_to_execute_mutation>
     <number_of_free_entries_in_pool_to_execute_optimize_entire_partition>1</number_of_free_entries_in_pool_to_execute_optimize_entire_partition>
+    <!-- `journey forget` waits until replaced parts are gone from the disk: half a minute by default. -->
+    <cleanup_delay_period>2</cleanup_delay_period>
+    <cleanup_delay_period_random_add>1</cleanup_delay_period_random_add>
+    <max_cleanup_delay_period>5</max_cleanup_delay_period>
   </merge_tree>
 </clickhouse>
 """

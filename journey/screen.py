@@ -8,7 +8,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
 from rich.text import Text
 
 if TYPE_CHECKING:
@@ -34,7 +43,12 @@ def terminal() -> Screen:
 def bytes_bar(screen: Screen) -> Progress:
     """A bar for each file that is read."""
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeElapsedColumn())
-    return Progress(*columns, console=screen.err, transient=True)
+    return _progress(screen, *columns)
+
+
+def _progress(screen: Screen, *columns: ProgressColumn) -> Progress:
+    """Nothing in a pipe, where it would draw for nobody ten times a second, and leave empty lines."""
+    return Progress(*columns, console=screen.err, transient=True, disable=not screen.err.is_terminal)
 
 
 class Waiting:
@@ -43,7 +57,7 @@ class Waiting:
     def __init__(self, screen: Screen) -> None:
         self._screen = screen
         columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-        self._progress = Progress(*columns, console=screen.err, transient=True)
+        self._progress = _progress(screen, *columns)
         self._task: TaskID | None = None
 
     def show(self, name: str, left: int) -> None:

@@ -13,6 +13,7 @@ from tests.clickhouse import clickhouse, clickhouse_server  # noqa: F401  fixtur
 from tests.faults.kafka import ApacheKafka, KafkaUnavailableError
 
 ORDER = (
+    "tests/faults/",
     "tests/e2e/test_people.py",  # waits for a minute at a time
     "tests/unit/",
     "tests/e2e/test_exact.py",
@@ -24,11 +25,12 @@ ORDER = (
     "tests/integration/",
 )
 """In which order tests start. Fast ones first, but for one that does others no harm; then what takes longest, so that all processes
-end at about the same time."""
+end at about the same time. What needs Apache Kafka runs without the fast ones, and `tests/faults` takes longest of it."""
 TOGETHER = (
     "tests/e2e/test_people.py",
     "tests/e2e/test_letters.py",
     "tests/e2e/test_runs.py",
+    "tests/e2e/test_stalls.py",
     "tests/integration/test_grants.py",
     "tests/unit/test_sample.py",
 )

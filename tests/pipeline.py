@@ -7,7 +7,6 @@ import json
 import logging
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -25,6 +24,7 @@ from funnel.history import Limits
 from schemas.codec import EventCodec
 from schemas.registry import FileRegistry
 from tests.broker import Broker, free_port, wait_until
+from tests.warm import Process
 
 PARTITIONS = 3
 TOPIC_OF_CHANNEL = {"web": "web-events", "email": "email-events", "call": "sales-call-events"}
@@ -50,7 +50,7 @@ class Installation:
     ) -> None:
         self.broker, self.directory, self.prefix = broker, directory, f"{name}-"
         self.funnels, self.idempotent, self.worker_options = funnels, idempotent, worker
-        self._workers: list[subprocess.Popen[bytes]] = []
+        self._workers: list[Process] = []
         names = [*TOPIC_OF_CHANNEL.values(), "dead-letters"]
         broker.create_topics(*map(self.topic, names), partitions=PARTITIONS, config=LARGE)
         internal = ("touches", "facts", "stalled-prospects")
@@ -89,13 +89,8 @@ class Installation:
             **more,
         }
         log = self.directory / f"worker-{number}.log"
-        with log.open("ab") as output:
-            process = subprocess.Popen(
-                [sys.executable, "-m", module, json.dumps(options)],
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                env={**os.environ, **(environment or {})},
-            )
+        log.touch()
+        process = Process(module, json.dumps(options), log, environment)
         self._workers.append(process)
         return Worker(process, log, port)
 
@@ -168,7 +163,7 @@ class Installation:
 class Worker:
     """A worker process."""
 
-    def __init__(self, process: subprocess.Popen[bytes], log: Path, port: int) -> None:
+    def __init__(self, process: Process, log: Path, port: int) -> None:
         self.process, self.log, self._port = process, log, port
 
     def metrics(self) -> dict[str, float]:
@@ -199,7 +194,7 @@ class Worker:
     def stop(self) -> int:
         """SIGTERM, and its exit code."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(20)
+        return self.process.wait(40)
 
     def kill(self) -> None:
         """SIGKILL."""

@@ -248,7 +248,12 @@ def as_json(config: SinkConfig) -> str:
     return json.dumps(fields | plain)
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Run a sink with the configuration that `as_json` gave."""
     given = json.loads(sys.argv[1])
     reached = ClickHouseConfig(*given["clickhouse"], answer_timeout=5)
     sys.exit(run_sink(SinkConfig(**given | {"clickhouse": reached, "id_key": given["id_key"].encode()})))
+
+
+if __name__ == "__main__":
+    main()

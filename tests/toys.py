@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import random
 import signal
 import struct
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import AbstractContextManager
@@ -23,8 +20,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from agents.fencing import FENCE_KEY
 from tests.broker import Broker, unique, wait_until
 from tests.toy_worker import CHANGELOG, NUMBER
-
-REPOSITORY = Path(__file__).parent.parent
+from tests.warm import Process
 
 
 class Event(NamedTuple):
@@ -79,7 +75,7 @@ class Toys(AbstractContextManager["Toys"]):
         self.app_id = self.prefix + "workers"
         self.logs: list[Path] = []
         self._directory = directory
-        self._workers: list[subprocess.Popen[bytes]] = []
+        self._workers: list[Process] = []
         self._config = {
             "brokers": broker.bootstrap,
             "app_id": self.app_id,
@@ -102,7 +98,7 @@ class Toys(AbstractContextManager["Toys"]):
 
     def start(
         self, *, without: Collection[str] = (), environment: dict[str, str] | None = None, **options: Any
-    ) -> subprocess.Popen[bytes]:
+    ) -> Process:
         """Start a worker; `without` are fixes to take out (`agents.guard.FIXES`), `options` are those of `tests.toy_worker`."""
         number = len(self.logs)
         log = self._directory / f"{self.prefix}{number}.log"
@@ -112,23 +108,17 @@ class Toys(AbstractContextManager["Toys"]):
             "without": list(without),
             **options,
         }
-        with log.open("wb") as output:
-            worker = subprocess.Popen(
-                [sys.executable, "-m", "tests.toy_worker", json.dumps(arguments)],
-                cwd=REPOSITORY,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                env={**os.environ, **(environment or {})},
-            )
+        log.touch()
+        worker = Process("tests.toy_worker", json.dumps(arguments), log, environment)
         self.logs.append(log)
         self._workers.append(worker)
         return worker
 
-    def log(self, worker: subprocess.Popen[bytes]) -> str:
+    def log(self, worker: Process) -> str:
         """What a worker has printed."""
         return self.logs[self._workers.index(worker)].read_text(errors="replace")
 
-    def wait_ready(self, worker: subprocess.Popen[bytes], *, seconds: float = 40.0) -> None:
+    def wait_ready(self, worker: Process, *, seconds: float = 40.0) -> None:
         """Wait until a worker has partitions, and their state."""
 
         def ready() -> bool:
@@ -139,12 +129,12 @@ class Toys(AbstractContextManager["Toys"]):
         wait_until(ready, seconds=seconds, what="the worker is ready")
         assert worker.poll() is None, self.log(worker)
 
-    def stop(self, worker: subprocess.Popen[bytes], *, seconds: float = 10.0) -> int:
+    def stop(self, worker: Process, *, seconds: float = 30.0) -> int:
         """Ask a worker to end, as a supervisor would; its exit code."""
         worker.send_signal(signal.SIGTERM)
         return worker.wait(seconds)
 
-    def kill(self, worker: subprocess.Popen[bytes]) -> None:
+    def kill(self, worker: Process) -> None:
         """End a worker without warning."""
         worker.kill()
         worker.wait()

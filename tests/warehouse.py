@@ -25,6 +25,7 @@ from tests.clickhouse import ClickHouse
 from tests.oracle import AliasRow, ConversionRow, IdentifierRow, ProspectRow, SharedRow, TransitionRow, Truth
 from tests.pipeline import ID_KEY
 from tests.translation import handoffs_of
+from tests.warm import Process
 
 Rows = list[list[str]]
 TABLES: dict[str, tuple[str, ...]] = {
@@ -103,7 +104,7 @@ def _text(fields: Sequence[str], row: Sequence[Any]) -> list[str]:
 
 
 @contextmanager
-def sink_process(brokers: str, prefix: str, clickhouse: ClickHouse, log: Path) -> Iterator[subprocess.Popen[bytes]]:
+def sink_process(brokers: str, prefix: str, clickhouse: ClickHouse, log: Path) -> Iterator[Process]:
     """A sink of an installation with this prefix."""
     options = {
         "brokers": brokers,
@@ -111,10 +112,7 @@ def sink_process(brokers: str, prefix: str, clickhouse: ClickHouse, log: Path) -
         "port": clickhouse.server.native_port,
         "database": clickhouse.database,
     }
-    with log.open("ab") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "tests.warehouse", json.dumps(options)], stdout=output, stderr=subprocess.STDOUT
-        )
+    process = Process("tests.warehouse", json.dumps(options), log)
     try:
         yield process
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -9,12 +10,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, chdir, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
+import pytest
 from pydantic import SecretStr
 
+from journey.cli import app
 from journey.reading import query as answer_to
 from journey.reading import readable
 from journey.settings import Settings
@@ -62,6 +65,28 @@ def journey(*arguments: str, cwd: Path, stdin: str = "", code: int = 0, env: Map
         f"journey {' '.join(arguments)} ended with {process.returncode}, expected {code}:\n{out}\n{err}"
     )
     return out + err
+
+
+def ask(*arguments: str, cwd: Path, code: int = 0, env: Mapping[str, str] | None = None) -> str:
+    """The same in this process, for commands that start nothing: to start Python for each costs a second, most of it imports.
+
+    Which of them work as processes, too, and what those print, `tests/e2e/test_docs.py` and `test_no_command_tells_a_secret` say.
+    """
+    before, hook = dict(os.environ), sys.excepthook
+    # What writes bytes goes past the text layer, as on a real standard output.
+    out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True) for _ in range(2))
+    os.environ.clear()
+    os.environ.update(environment(**(env or {})))
+    try:
+        with chdir(cwd), redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as ended:
+            app(arguments, prog_name="journey")
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+        sys.excepthook = hook
+    told = "".join(stream.buffer.getvalue().decode(errors="replace") for stream in (out, err))
+    assert (ended.value.code or 0) == code, f"journey {' '.join(arguments)} ended with {ended.value.code}:\n{told}"
+    return told
 
 
 def readable_in(directory: Path) -> AbstractContextManager[Settings]:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from schemas.ndjson import parse_line
-from tests.e2e.harness import event, journey, rows, start, wait_until
+from tests.e2e.harness import ask, event, journey, rows, start, wait_until
 from tests.integration.test_pipeline import now_micros
 from tests.oracle import Settings, truth_of
 from tests.recorder import Answer, Recorder
@@ -72,7 +72,7 @@ def test_who_is_stalled_is_told(tmp_path: Path) -> None:
     with Recorder() as crm, Recorder(lambda _: Answer(403)) as refusing:
         (tmp_path / "alerts.toml").write_text(ALERTS.format(crm=crm.url, refusing=refusing.url))
         variables = {"JOURNEY_ALERTS": "alerts.toml", "CRM_SECRET": secret}
-        said = journey("alerts", "test", "all", cwd=tmp_path, env=variables, code=1)
+        said = ask("alerts", "test", "all", cwd=tmp_path, env=variables, code=1)
         assert "crm: delivered" in said
         assert "refusing: HTTP 403" in said
         assert crm.requests.pop().json["text"]["subject"].startswith("[test] ")
@@ -104,7 +104,7 @@ def test_who_is_stalled_is_told(tmp_path: Path) -> None:
     told = crm.requests[len(stalled)].json
     assert (told["type"], told["data"]["account_id"], told["data"]["stage"]) == ("stall.opened", "acme", "lead")
     assert len({one.id for one in crm.requests}) == len(crm.requests)
-    said = journey("alerts", "list", cwd=tmp_path)
+    said = ask("alerts", "list", cwd=tmp_path)
     assert "HTTP 403" in said
     states = rows(
         "SELECT DISTINCT target, state FROM alert_deliveries FINAL ORDER BY target, state", tmp_path, ".journey"

@@ -20,6 +20,7 @@ import pytest
 from tests.e2e.harness import (
     SECONDS,
     alive,
+    ask,
     descendants,
     environment,
     event,
@@ -55,7 +56,7 @@ def test_ctrl_c_settles_saves_and_leaves_nothing(up: subprocess.Popen[str], tmp_
     (tmp_path / "one.ndjson").write_text("\n".join(line(number) for number in range(50)))
     assert "50 events sent" in journey("produce", "one.ndjson", "--data-dir", "data", cwd=tmp_path)
     assert "in use by another stack" in journey("run", "one.ndjson", "--data-dir", "data", cwd=tmp_path, code=1)
-    told = journey("doctor", "--data-dir", "data", cwd=tmp_path)
+    told = ask("doctor", "--data-dir", "data", cwd=tmp_path)
     assert "all there, 4 partitions each" in told
     assert "a stack runs there" in told
     family = descendants(up.pid)
@@ -63,7 +64,7 @@ def test_ctrl_c_settles_saves_and_leaves_nothing(up: subprocess.Popen[str], tmp_
     up.send_signal(signal.SIGINT)
     out, err = up.communicate(timeout=SECONDS)
     assert up.returncode == 0, out + err
-    wait_until(lambda: not alive(family), "all children to be gone", 10)
+    wait_until(lambda: not alive(family), "all children to be gone")
     assert int(rows("SELECT count() AS n FROM prospects FINAL", tmp_path, "data")[0]["n"]) == 50
     assert not (tmp_path / "data" / "unfinished").exists()
     again = journey("run", "one.ndjson", "--data-dir", "data", cwd=tmp_path)
@@ -78,11 +79,11 @@ def test_a_run_that_was_killed_is_refused_until_told_to_start_over(up: subproces
     wait_until(lambda: int(rows(count, tmp_path, "data")[0]["n"]) == 5, "the facts")
     family = descendants(up.pid)
     up.kill()
-    wait_until(lambda: not alive(family), "all children to be gone", 10)
+    wait_until(lambda: not alive(family), "all children to be gone")
     refused = journey("run", "one.ndjson", "--data-dir", "data", cwd=tmp_path, code=1)
     assert "cut off" in refused
     assert "--fresh" in refused
-    assert "cut off" in journey("doctor", "--data-dir", "data", cwd=tmp_path)
+    assert "cut off" in ask("doctor", "--data-dir", "data", cwd=tmp_path)
     told = journey("run", "one.ndjson", "--data-dir", "data", "--fresh", cwd=tmp_path)
     assert "5  events applied" in told
     assert int(rows(count, tmp_path, "data")[0]["n"]) == 5
@@ -143,7 +144,7 @@ def test_a_terminal_that_closes_is_like_ctrl_c(tmp_path: Path) -> None:
     finally:
         process.kill()
         process.wait()
-    wait_until(lambda: not alive(family), "all children to be gone", 10)
+    wait_until(lambda: not alive(family), "all children to be gone")
     assert not (tmp_path / "data" / "unfinished").exists()
     assert int(rows("SELECT count() AS n FROM prospects FINAL", tmp_path, "data")[0]["n"]) == 20
 

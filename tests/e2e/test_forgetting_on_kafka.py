@@ -12,7 +12,7 @@ from journey.kafka_clients import consumer_client
 from journey.offsets import true_ends
 from journey.settings import Settings
 from tests.broker import unique
-from tests.e2e.harness import journey
+from tests.e2e.harness import ask, journey
 from tests.e2e.people import ADA, BOB, CANARY, EMAIL, PHONE, REFUSED, USER, contents, files_with, write
 from tests.faults.kafka import ApacheKafka
 
@@ -77,4 +77,4 @@ def test_the_forgotten_are_in_no_topic(apache_kafka: ApacheKafka, tmp_path: Path
     assert any("'b3'" in row for row in after.facts[calls])
     journey("forget", f"phone:{PHONE}", "--yes", cwd=tmp_path, env=env)
     assert not any("'b3'" in row for row in contents(settings).facts[calls])
-    assert "nothing is known" in journey("who", f"user_id:{USER}", cwd=tmp_path, env=env, code=1)
+    assert "nothing is known" in ask("who", f"user_id:{USER}", cwd=tmp_path, env=env, code=1)

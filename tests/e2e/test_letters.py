@@ -13,7 +13,7 @@ import pytest
 from funnel.events import Event
 from schemas.catalog import SUBJECT_OF_CHANNEL
 from schemas.confluent import ConfluentRegistry
-from tests.e2e.harness import event, journey, readable_in, rows
+from tests.e2e.harness import ask, event, journey, readable_in, rows
 from tests.e2e.test_exact import FUNNELS, SETTINGS, found
 from tests.generators import generate_events, write_ndjson
 from tests.integration.test_pipeline import DAY, decoded, now_micros
@@ -73,7 +73,7 @@ def tried(tmp_path_factory: pytest.TempPathFactory, registry: Server) -> Tried:
     told = journey("run", "events.ndjson", cwd=cwd, env=SMALL | env)
     assert f"{len(events[::3]):,}  dead letters: too_large" in told
     assert f"{len(mails_in(events)) + 1:,}  dead letters: undecodable" in told, "and the line that is none"
-    before = journey("dead-letters", "list", "--limit", "1000", cwd=cwd)
+    before = ask("dead-letters", "list", "--limit", "1000", cwd=cwd)
     registry.mistaken = set()
     return Tried(cwd, events, before, journey("dead-letters", "retry", "--all", cwd=cwd, env=ENV | env))
 
@@ -102,8 +102,8 @@ def test_a_retry_of_all_gives_the_oracles_facts_and_a_second_changes_nothing(tri
     too_large = ("dead-letters", "list", "--reason", "too_large")
     with readable_in(tried.data):
         assert found(tried.data) == truth
-        assert "0 letters" in journey(*too_large, cwd=tried.cwd)
-        assert f"{refused:,} letters, 5 shown" in journey(*too_large, "--settled", "--limit", "5", cwd=tried.cwd)
+        assert "0 letters" in ask(*too_large, cwd=tried.cwd)
+        assert f"{refused:,} letters, 5 shown" in ask(*too_large, "--settled", "--limit", "5", cwd=tried.cwd)
 
     again = journey("dead-letters", "retry", "--reason", "too_large", cwd=tried.cwd, env=ENV | registry_of(registry))
     assert "0 letters sent again" in again
@@ -125,23 +125,23 @@ def test_what_is_refused_again_waits_again(tried: Tried, registry: Server) -> No
     assert f"events.ndjson/0/{len(tried.events) + 2}" in tried.before
     assert "letters sent again, 1 can't be: no event is in them" in tried.told
     with readable_in(tried.data):
-        waiting = ids_in(journey("dead-letters", "list", cwd=tried.cwd))
+        waiting = ids_in(ask("dead-letters", "list", cwd=tried.cwd))
         assert len(waiting) == 2
         assert set(waiting) < set(ids_in(tried.before))
-        (nobody,) = ids_in(journey("dead-letters", "list", "--reason", "no_identifier", cwd=tried.cwd))
-        shown = journey("dead-letters", "show", nobody, cwd=tried.cwd, env=ENV | registry_of(registry))
+        (nobody,) = ids_in(ask("dead-letters", "list", "--reason", "no_identifier", cwd=tried.cwd))
+        shown = ask("dead-letters", "show", nobody, cwd=tried.cwd, env=ENV | registry_of(registry))
         assert re.search(r"origin +web-events/\d/\d+", shown)
         assert '"anonymous_id": "undefined"' in shown
-        assert "1 letters dropped" in journey("dead-letters", "drop", nobody, cwd=tried.cwd)
-        left = journey("dead-letters", "list", "--since", "1h", cwd=tried.cwd)
+        assert "1 letters dropped" in ask("dead-letters", "drop", nobody, cwd=tried.cwd)
+        left = ask("dead-letters", "list", "--since", "1h", cwd=tried.cwd)
         assert ids_in(left) == [one for one in waiting if one != nobody]
-        assert "dropped" in journey("dead-letters", "list", "--settled", "--limit", "1000", cwd=tried.cwd)
+        assert "dropped" in ask("dead-letters", "list", "--settled", "--limit", "1000", cwd=tried.cwd)
 
 
 def test_which_letters_has_to_be_said(tmp_path: Path) -> None:
     """Nothing is sent or dropped by mistake; and errors say what was expected."""
     for wrong in (("retry",), ("drop",), ("retry", "--all", "--reason", "too_large")):
-        assert "expected ids or options that say which letters, or --all" in journey(
+        assert "expected ids or options that say which letters, or --all" in ask(
             "dead-letters", *wrong, cwd=tmp_path, code=2
         )
-    assert "there are no facts" in journey("dead-letters", "list", cwd=tmp_path, code=1)
+    assert "there are no facts" in ask("dead-letters", "list", cwd=tmp_path, code=1)

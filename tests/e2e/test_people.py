@@ -9,7 +9,7 @@ import pytest
 
 from journey.reading import readable
 from journey.settings import Settings
-from tests.e2e.harness import journey
+from tests.e2e.harness import ask, journey
 from tests.e2e.people import ADA, BOB, CANARY, EMAIL, REFUSED, USER, Contents, contents, files_with, write
 
 IN = ("--data-dir", "data")
@@ -50,14 +50,14 @@ def test_what_can_be_no_link_is_refused(place: Place) -> None:
 def test_the_forgotten_are_nowhere_and_stay_away(place: Place) -> None:
     """Ada is in no table, log or file, also after all her events came again, and Bob's facts are what they were."""
     cwd, settings = place.cwd, place.settings
-    assert "only theirs" in journey("forget", f"email:{EMAIL}", "--dry-run", *IN, cwd=cwd)
+    assert "only theirs" in ask("forget", f"email:{EMAIL}", "--dry-run", *IN, cwd=cwd)
     assert any(files_with(CANARY, cwd / "data"))
     told = journey("forget", f"email:{EMAIL}", "--yes", *IN, cwd=cwd)
     assert "2 letters" in told
     assert list(files_with(CANARY, cwd / "data")) == []
     with readable(settings):
         after = contents(settings)
-        assert "nothing is known" in journey("who", f"user_id:{USER}", *IN, cwd=cwd, code=1)
+        assert "nothing is known" in ask("who", f"user_id:{USER}", *IN, cwd=cwd, code=1)
     assert CANARY.decode() not in after.everything
     assert after.letters == 1
     for name, before in place.first.facts.items():

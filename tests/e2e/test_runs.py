@@ -13,7 +13,7 @@ from typing import NamedTuple
 import pytest
 
 from journey.local_clickhouse import EmbeddedClickHouse
-from tests.e2e.harness import event, journey, rows
+from tests.e2e.harness import ask, event, journey, rows
 
 CANARY = "canary-e7b1f3c95d20-secret"
 TRANSITIONS = "SELECT visit, step, kind, from_stage, to_stage, amount, currency FROM stage_transitions FINAL ORDER BY prospect_id, visit, step"
@@ -137,26 +137,24 @@ def test_the_aggregates_are_up_to_date_when_a_run_returns(ran: Ran) -> None:
 
 def test_sql_reads_only_and_formats(ran: Ran) -> None:
     """Any output format; changes and nonsense are refused with ClickHouse's own words."""
-    assert (
-        journey("sql", "SELECT 1 AS one", "--format", "CSVWithNames", "--data-dir", "data", cwd=ran.cwd) == '"one"\n1\n'
-    )
-    assert "readonly" in journey("sql", "DROP TABLE prospects", "--data-dir", "data", cwd=ran.cwd, code=1)
-    assert "nonsense" in journey("sql", "SELECT nonsense", "--data-dir", "data", cwd=ran.cwd, code=1)
+    assert ask("sql", "SELECT 1 AS one", "--format", "CSVWithNames", "--data-dir", "data", cwd=ran.cwd) == '"one"\n1\n'
+    assert "readonly" in ask("sql", "DROP TABLE prospects", "--data-dir", "data", cwd=ran.cwd, code=1)
+    assert "nonsense" in ask("sql", "SELECT nonsense", "--data-dir", "data", cwd=ran.cwd, code=1)
 
 
 def test_explain_says_why(ran: Ran) -> None:
     """Canonical form, bare identifier and prospect id lead to the same story, with list and clause."""
     env = {"JOURNEY_ID_KEY": CANARY}
-    by_form = journey("explain", "email:jane@example.com", "--data-dir", "data", cwd=ran.cwd, env=env)
-    bare = journey("explain", "JANE@example.com", "--data-dir", "data", cwd=ran.cwd, env=env)
+    by_form = ask("explain", "email:jane@example.com", "--data-dir", "data", cwd=ran.cwd, env=env)
+    bare = ask("explain", "JANE@example.com", "--data-dir", "data", cwd=ran.cwd, env=env)
     assert by_form == bare
     prospect = by_form.split("is prospect ")[1].split()[0]
-    by_id = journey("explain", prospect, "--data-dir", "data", cwd=ran.cwd)
+    by_id = ask("explain", prospect, "--data-dir", "data", cwd=ran.cwd)
     for told in (by_form, by_id):
         assert str(uuid.UUID(prospect)) in told
         assert "consideration.enter[1]" in told
         assert "purchase.enter[1]" in told
-    assert "nothing moved such a prospect" in journey(
+    assert "nothing moved such a prospect" in ask(
         "explain", "nobody@example.com", "--data-dir", "data", cwd=ran.cwd, env=env, code=1
     )
 
@@ -168,7 +166,7 @@ def test_another_key_or_funnel_is_refused_by_name(ran: Ran) -> None:
     assert "funnels: it holds sales v1" in refused
     assert "id key" in refused  # this run would use the directory's own
     assert "--fresh" in refused
-    assert journey("doctor", "--data-dir", "data", cwd=ran.cwd).count("fail") == 0
+    assert ask("doctor", "--data-dir", "data", cwd=ran.cwd).count("fail") == 0
 
 
 def test_no_secret_is_told_anywhere(ran: Ran) -> None:

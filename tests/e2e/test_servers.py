@@ -12,7 +12,7 @@ from clickhouse_driver import Client
 
 from journey.local_clickhouse import EmbeddedClickHouse
 from tests.broker import Tansu, unique
-from tests.e2e.harness import alive, descendants, event, journey, start, wait_until
+from tests.e2e.harness import alive, ask, descendants, event, journey, start, wait_until
 
 CANARY = "canary-40b1c2f9-secret"
 WEEK_AGO = (datetime.now(UTC) - timedelta(days=7)).isoformat()
@@ -37,22 +37,20 @@ def env(clickhouse_server: EmbeddedClickHouse, tansu: Tansu) -> Iterator[dict[st
 
 def test_setting_up_by_hand(env: dict[str, str], tmp_path: Path) -> None:
     """Doctor says what is missing, topics and migrate make it (and again: nothing), then doctor is content."""
-    told = journey("doctor", cwd=tmp_path, env=env, code=1)
+    told = ask("doctor", cwd=tmp_path, env=env, code=1)
     assert "fail topics: missing: " in told
     assert "fail tables: there is no database" in told
-    assert "missing" in journey("topics", "--check", cwd=tmp_path, env=env, code=1)
-    assert journey("topics", cwd=tmp_path, env=env).count("created") == 11
-    assert "created" not in journey("topics", cwd=tmp_path, env=env)
-    assert "001_facts.sql" in journey("migrate", cwd=tmp_path, env=env)
-    assert "up to date" in journey("migrate", cwd=tmp_path, env=env)
-    told = journey("doctor", cwd=tmp_path, env=env)
+    assert "missing" in ask("topics", "--check", cwd=tmp_path, env=env, code=1)
+    assert ask("topics", cwd=tmp_path, env=env).count("created") == 11
+    assert "created" not in ask("topics", cwd=tmp_path, env=env)
+    assert "001_facts.sql" in ask("migrate", cwd=tmp_path, env=env)
+    assert "up to date" in ask("migrate", cwd=tmp_path, env=env)
+    told = ask("doctor", cwd=tmp_path, env=env)
     assert "all there, 4 partitions each" in told
     assert "agrees with ClickHouse's" in told
-    drift = journey("topics", cwd=tmp_path, env=env | {"JOURNEY_PARTITIONS": "5"}, code=1)
+    drift = ask("topics", cwd=tmp_path, env=env | {"JOURNEY_PARTITIONS": "5"}, code=1)
     assert "JOURNEY_PARTITIONS=4" in drift
-    assert "partitions is 4, expected 5" in journey(
-        "doctor", cwd=tmp_path, env=env | {"JOURNEY_PARTITIONS": "5"}, code=1
-    )
+    assert "partitions is 4, expected 5" in ask("doctor", cwd=tmp_path, env=env | {"JOURNEY_PARTITIONS": "5"}, code=1)
 
 
 def test_a_run_uses_the_servers_and_leaves_them(env: dict[str, str], tmp_path: Path) -> None:
@@ -62,15 +60,15 @@ def test_a_run_uses_the_servers_and_leaves_them(env: dict[str, str], tmp_path: P
     assert "1  events applied" in told
     assert not (tmp_path / ".journey" / "clickhouse").exists()
     query = "SELECT stage, status FROM prospects FINAL"
-    assert journey("sql", query, "--format", "CSV", cwd=tmp_path, env=env) == '"awareness","open"\n'
+    assert ask("sql", query, "--format", "CSV", cwd=tmp_path, env=env) == '"awareness","open"\n'
     refused = journey("run", "events.ndjson", "--fresh", cwd=tmp_path, env=env, code=1)
     assert "--fresh removes the embedded stack's state" in refused
 
 
 def test_worker_and_sink_end_when_asked(env: dict[str, str], tmp_path: Path) -> None:
     """SIGTERM ends both with code 0; their logs hold no secret."""
-    journey("topics", cwd=tmp_path, env=env)
-    journey("migrate", cwd=tmp_path, env=env)
+    ask("topics", cwd=tmp_path, env=env)
+    ask("migrate", cwd=tmp_path, env=env)
     services = [start([name], tmp_path, **env) for name in ("worker", "sink")]
     try:
         family = {service.pid for service in services}.union(*(descendants(service.pid) for service in services))
@@ -87,7 +85,7 @@ def test_worker_and_sink_end_when_asked(env: dict[str, str], tmp_path: Path) -> 
             out, err = service.communicate(timeout=60)
             assert service.returncode == 0, err
             assert CANARY not in out + err
-        wait_until(lambda: not alive(family), "both to be gone", 10)
+        wait_until(lambda: not alive(family), "both to be gone")
     finally:
         for service in services:
             service.kill()

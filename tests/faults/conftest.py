@@ -13,6 +13,7 @@ from tests.faults.servers import Servers, servers_in
 from tests.toys import Toys
 
 MakeToys = Callable[..., Toys]
+_MEASURED = "measured"
 
 
 @pytest.fixture
@@ -36,12 +37,27 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
         yield running
 
 
-@pytest.fixture(scope="session")
-def measured(request: pytest.FixtureRequest) -> Iterator[list[str]]:
-    """What each scenario measured, a line each; printed at the end."""
-    lines: list[str] = []
-    yield lines
-    reporter = request.config.pluginmanager.get_plugin("terminalreporter")
-    if reporter is not None:
-        for line in ["", *lines]:
-            reporter.write_line(line)
+class Measured:
+    """Takes what a scenario measured, a line."""
+
+    def __init__(self, properties: list[tuple[str, object]]) -> None:
+        self._properties = properties
+
+    def append(self, line: str) -> None:
+        """To be printed at the end."""
+        self._properties.append((_MEASURED, line))
+
+
+@pytest.fixture
+def measured(request: pytest.FixtureRequest) -> Measured:
+    """What this scenario measured; it goes with the test's report, as scenarios run in several processes."""
+    return Measured(request.node.user_properties)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what was measured."""
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            for name, value in getattr(report, "user_properties", ()):
+                if name == _MEASURED and getattr(report, "when", "") == "call":
+                    terminalreporter.write_line(value)

@@ -6,8 +6,6 @@ import asyncio
 import contextlib
 import re
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
@@ -16,6 +14,7 @@ from typing import Any, Self
 from sinks.config import SinkConfig
 from tests.pipeline import Installation, Worker
 from tests.sinking import as_json
+from tests.warm import Process
 
 MODULE = "tests.faults.worker"
 STOP_SECONDS = 10.0
@@ -125,14 +124,11 @@ class SupervisedSink:
 
     def __init__(self, config: SinkConfig, log: Path) -> None:
         self._config, self._log = config, log
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: Process | None = None
         self._supervising: asyncio.Task[None] | None = None
 
     def _start(self) -> None:
-        with self._log.open("ab") as output:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "tests.sinking", as_json(self._config)], stdout=output, stderr=subprocess.STDOUT
-            )
+        self.process = Process("tests.sinking", as_json(self._config), self._log)
 
     async def __aenter__(self) -> Self:
         self._start()

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults import steps
+from tests.faults.conftest import Measured
 from tests.faults.matrix import BY_NAME
 from tests.faults.servers import Servers
 from tests.faults.trial import passed
@@ -34,7 +35,7 @@ def seeds(text: str) -> list[int]:
 
 @pytest.mark.parametrize("seed", seeds(os.environ.get("JOURNEY_SOAK_SEEDS", "1-5")))
 @pytest.mark.parametrize("name", BY_NAME)
-async def test_soak(name: str, seed: int, servers: Servers, tmp_path: Path, measured: list[str]) -> None:
+async def test_soak(name: str, seed: int, servers: Servers, tmp_path: Path, measured: Measured) -> None:
     """A scenario of the matrix, larger; the verifier finds nothing wrong."""
     scenario = replace(BY_NAME[name], seed=seed, events=2 * BY_NAME[name].events)
     if name == "killed":

@@ -63,7 +63,7 @@ async def killed(trial: Trial, *, rounds: int = 20) -> None:
         trial.fleet.kill(trial.rng.choice(trial.fleet.workers))
         if number % 10 == 5:
             await trial.look()
-        await until(lambda ended=ended: len(trial.fleet.ended) > ended, seconds=10, what="the killed worker is gone")
+        await until(lambda ended=ended: len(trial.fleet.ended) > ended, seconds=30, what="the killed worker is gone")
     trial.notes["kills"] = len(trial.fleet.ended)
     await trial.fleet.ready()
 
@@ -201,7 +201,7 @@ async def poison_changelog(trial: Trial) -> None:
         await until(lambda: len(fleet.ended) > 2, seconds=40, what="workers that read the poison end")
         fleet.restarting = False
         await until(lambda: fleet.workers[0].process.poll() is not None, seconds=40, what="the last of them ends")
-        await until(lambda: fleet.ended[-1][0] is fleet.workers[0], seconds=5, what="that is noticed")
+        await until(lambda: fleet.ended[-1][0] is fleet.workers[0], seconds=30, what="that is noticed")
         assert {code for _, code in fleet.ended} == {1}
         trial.notes["said of the poison"] = _critical(tail(fleet.ended[-1][0], 80))
         await write(None, await _newest_headers(trial, partition))
@@ -233,7 +233,7 @@ async def disk_full(trial: Trial) -> None:
     """No file can grow on the worker's disk; it may even be killed there."""
     await as_it_is(trial)
     trial.fleet.kill(trial.fleet.workers[0])
-    await until(lambda: bool(trial.fleet.ended), seconds=10, what="the killed worker is gone")
+    await until(lambda: bool(trial.fleet.ended), seconds=30, what="the killed worker is gone")
     assert "no file can grow" in trial.fleet.ended[0][0].log.read_text()
     await trial.fleet.ready()
     await as_it_is(trial)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -14,6 +12,7 @@ from journey.local_clickhouse import EmbeddedClickHouse
 from tests.broker import Tansu, wait_until
 from tests.clickhouse import fresh_database
 from tests.sinking import as_json, conversations, expected, holds, prepare, send_facts, sink_config
+from tests.warm import Process
 
 MIB = 2**20
 OUTAGE_SECONDS = 60.0
@@ -36,7 +35,7 @@ def test_a_minute_without_clickhouse_under_load(tansu: Tansu, tmp_path: Path) ->
         messages = list(conversations(seed=31, prospects=1500))
         wanted = expected(messages)
         asyncio.run(send_facts(config, messages[: len(messages) // 10]))
-        sink = subprocess.Popen([sys.executable, "-m", "tests.sinking", as_json(config)], stdout=subprocess.DEVNULL)
+        sink = Process("tests.sinking", as_json(config), None)
         try:
             wait_until(
                 lambda: clickhouse.query("SELECT count() FROM prospects") > [(0,)],
@@ -61,4 +60,4 @@ def test_a_minute_without_clickhouse_under_load(tansu: Tansu, tmp_path: Path) ->
             wait_until(lambda: holds(clickhouse, wanted), seconds=120, what="all rows are there")
         finally:
             sink.terminate()
-            assert sink.wait(10) == 0
+            assert sink.wait(30) == 0

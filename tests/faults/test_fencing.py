@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import subprocess
 from collections import Counter
 from pathlib import Path
 
@@ -14,17 +13,18 @@ import pytest
 from tests.broker import wait_until
 from tests.faults.conftest import MakeToys
 from tests.toys import Toys, assert_exact, events, expected
+from tests.warm import Process
 
 pytestmark = pytest.mark.kafka
 FENCED = "another worker has written to "
 
 
-def stop_clock(worker: subprocess.Popen[bytes]) -> None:
+def stop_clock(worker: Process) -> None:
     """Stop a worker where it is; it notices nothing."""
     os.kill(worker.pid, signal.SIGSTOP)
 
 
-def go_on(worker: subprocess.Popen[bytes]) -> None:
+def go_on(worker: Process) -> None:
     """Let it go on."""
     os.kill(worker.pid, signal.SIGCONT)
 
@@ -128,7 +128,7 @@ def test_workers_stopped_under_load_lose_and_double_nothing(make: MakeToys) -> N
     assert fenced
 
 
-def _taken_over(toys: Toys, worker: subprocess.Popen[bytes]) -> None:
+def _taken_over(toys: Toys, worker: Process) -> None:
     everything = "ready: " + ", ".join(f"{toys.topic('touches')}-{partition}" for partition in range(toys.partitions))
     wait_until(
         lambda: (

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from agents.guard import FIXES
+from tests.faults.conftest import Measured
 from tests.faults.mutations import GUARDED, MOMENTS, ORDERING, SIMULATED, Mutation, Steps
 from tests.faults.servers import Servers
 from tests.faults.trial import PACE, QUICK, Scenario, UnsafeMoment, trial_of
@@ -51,7 +52,7 @@ async def test_a_crash_at_that_moment_does_no_harm(moment: str, servers: Servers
 
 @pytest.mark.parametrize("mutation", ORDERING, ids=lambda mutation: mutation.rule)
 async def test_a_worker_that_breaks_the_order_is_found_out(
-    mutation: Mutation, servers: Servers, tmp_path: Path, measured: list[str]
+    mutation: Mutation, servers: Servers, tmp_path: Path, measured: Measured
 ) -> None:
     """The same crash at the same moment, without the rule: the verifier finds what it prevents."""
     found: set[str] = set()

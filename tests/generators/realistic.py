@@ -19,6 +19,8 @@ START = 1_735_689_600_000_000
 CAMPAIGNS = ("spring-launch", "retargeting", "newsletter-12", "brand", None, None)
 PAGES = ("/", "/blog/funnels", "/docs", "/pricing", "/pricing/teams", "/about", "/contact")
 BROWSERS = ("Mozilla/5.0 (X11; Linux x86_64)", "Mozilla/5.0 (Macintosh)", "Mozilla/5.0 (Windows NT 10.0)")
+TAGS = (("google", "cpc"), ("newsletter", "email"), ("linkedin", "social"), ("search", None), ("dv360", "cpm"))
+REFERRERS = ("https://shop.example/", None, "https://www.google.com/", None, "https://blog.partner.example/a?b=c")
 REPS = ("Ann Lee", "Zoë Öz", "Ivo")
 REASONS = ("price", "no budget", "competitor", None)
 # (channel, type, outcome): how often, of a thousand.
@@ -85,7 +87,9 @@ def event_of(rng: random.Random, number: int, prospect: int, kind: tuple[str, st
         event["url"] = "https://shop.example" + rng.choice(PAGES)
         event["user_agent"] = rng.choice(BROWSERS)
         if campaign is not None:
-            event["utm_source"] = "search"
+            event["utm_source"], event["utm_medium"] = TAGS[number % len(TAGS)]
+        else:
+            event["referrer"] = REFERRERS[number % len(REFERRERS)]
         if type_ == "purchase":
             event["amount"] = Decimal(rng.randrange(1_00, 5_000_00)).scaleb(-2)
             event["currency"] = rng.choice(("EUR", "USD"))

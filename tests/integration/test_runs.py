@@ -124,7 +124,7 @@ def test_a_silent_broker_ends_the_worker(tmp_path: Path) -> None:
         wait_until(lambda: sum(toys.committed().values()) > 0, seconds=20, what="the worker works")
         os.kill(broker.pid, signal.SIGSTOP)
         try:
-            assert worker.wait(20) == 1
+            assert worker.wait(40) == 1
         finally:
             os.kill(broker.pid, signal.SIGCONT)
         assert toys.log(worker).count("CRITICAL") == 1

@@ -54,6 +54,6 @@ def test_globs_as_the_oracle(globs: list[str], text: str) -> None:
 def test_hostile_text_is_cheap() -> None:
     """A glob of many stars against a text that almost matches takes no exponential time."""
     match = compile_globs(["*a" * 30 + "b"])
-    before = time.perf_counter()
+    before = time.process_time()
     assert not match("a" * 20_000)
-    assert time.perf_counter() - before < 1
+    assert time.process_time() - before < 1

@@ -52,7 +52,7 @@ def test_children_die_with_their_parent(tmp_path: Path) -> None:
     finally:
         os.kill(parent.pid, signal.SIGKILL)
         parent.wait()
-    wait_until(lambda: not alive(family), "the grandchild to be gone", 10)
+    wait_until(lambda: not alive(family), "the grandchild to be gone", 30)
 
 
 def test_what_dies_is_started_again_after_a_pause_that_grows(tmp_path: Path) -> None:
