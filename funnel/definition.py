@@ -17,6 +17,8 @@ from funnel.reading import FunnelError, Reading
 
 RESERVED_STAGES = ("lost", "expired")
 """What `to_stage` says of closed visits; no stage may be called so."""
+ACCOUNT_POLICIES = ("furthest", "majority")
+"""How an account stands, of whose people some are further than others; the first is the default."""
 
 MATCHABLE_FIELDS = frozenset(
     [
@@ -103,6 +105,8 @@ class Funnel:
     touch: tuple[Clause, ...] = ()
     """What of a team's doings touches a prospect that was handed to it; (): a completed call."""
     snooze: tuple[Snooze, ...] = ()
+    account_policy: str = ACCOUNT_POLICIES[0]
+    """One of `ACCOUNT_POLICIES`. Reports go by it; no transition does, so it is no part of a fingerprint."""
 
 
 def load_funnels(paths: Iterable[Path]) -> tuple[Funnel, ...]:
@@ -148,7 +152,7 @@ class _Reader(Reading):
 
     def funnel(self, document: Mapping[str, Any]) -> Funnel:
         known = ("name", "version", "timezone", "window", "rest", "wake", "activity", "stage", "lost", "back")
-        self._only(document, "", (*known, "calendar", "holidays", "handoff", "snooze"))
+        self._only(document, "", (*known, "calendar", "holidays", "handoff", "snooze", "accounts"))
         timezone = self._timezone(document.get("timezone", "UTC"))
         holidays = self._holidays(document, "", "")
         calendar = self._calendar(document, "", timezone, holidays, None)
@@ -180,6 +184,7 @@ class _Reader(Reading):
                 self._snooze(entry, f"snooze[{number}]")
                 for number, entry in enumerate(self._list(document.get("snooze", []), "snooze"))
             ),
+            account_policy=self._account_policy(document),
         )
 
     def _stages(self, raw: object, timezone: str, holidays: str, calendar: Calendar | None) -> tuple[Stage, ...]:
@@ -285,6 +290,13 @@ class _Reader(Reading):
         clauses = self._clauses(table.get("touch"), "handoff.touch")
         self._uncounted(clauses, "handoff.touch", "the first touch is one")
         return clauses
+
+    def _account_policy(self, document: Mapping[str, Any]) -> str:
+        table = self._table(document.get("accounts", {}), "accounts", ("policy",))
+        policy = table.get("policy", ACCOUNT_POLICIES[0])
+        if policy not in ACCOUNT_POLICIES:
+            raise self._wrong("accounts.policy", f"expected {' or '.join(map(repr, ACCOUNT_POLICIES))}")
+        return str(policy)
 
     def _clauses(self, raw: object, key: str, *, may_be_empty: bool = False) -> tuple[Clause, ...]:
         entries = self._list(raw, key)
