@@ -16,20 +16,26 @@ REFRESH EVERY 30 SECOND
     first_campaign LowCardinality(String),
     account_id String COMMENT 'of the latest row',
     opened_at DateTime64(6, 'UTC'),
-    opened_day Date COMMENT 'days are of the funnel''s time zone',
+    opened_on Date COMMENT 'days are of the funnel''s time zone',
     outcome LowCardinality(String) COMMENT 'won, lost, expired or waiting',
+    closed_at Nullable(DateTime64(6, 'UTC')),
+    closed_on Nullable(Date),
     currency LowCardinality(String) COMMENT 'of the winning row',
     revenue Decimal(18, 2) COMMENT 'of the winning row and the repeats',
-    stages Array(LowCardinality(String)) COMMENT 'that were entered, one element a stage at its first entry, as in the next four',
-    positions Array(UInt16),
-    entered_at Array(DateTime64(6, 'UTC')),
-    entry_days Array(Date),
-    moved_on_after Array(Int64) COMMENT 'microseconds to the first later entry of a further stage, -1 for none',
-    path Array(LowCardinality(String)) COMMENT 'to_stage of all rows, in order',
-    kinds Array(LowCardinality(String)) COMMENT 'kind of all rows',
     reason LowCardinality(String) COMMENT 'of the row by which it was lost',
-    payment_days Array(Date) COMMENT 'of the winning row, then of the repeats',
-    payment_amounts Array(Decimal(18, 2))
+    furthest UInt16 COMMENT 'position',
+    stages Array(LowCardinality(String)) COMMENT 'to_stage of all rows, in order, as the next three',
+    positions Array(UInt16) COMMENT 'in the version that wrote the row',
+    kinds Array(LowCardinality(String)),
+    moved_at Array(DateTime64(6, 'UTC')),
+    entry_stages Array(LowCardinality(String)) COMMENT 'that were entered, one element a stage at its first entry, as in the next four',
+    entry_positions Array(UInt16),
+    entry_at Array(DateTime64(6, 'UTC')),
+    entry_days Array(Date),
+    move_on_microseconds Array(Int64) COMMENT 'to the first later entry of a further stage, -1 for none',
+    repeats_at Array(DateTime64(6, 'UTC')) COMMENT 'of the rows of kind repeat, as in the next two',
+    repeat_days Array(Date),
+    repeat_amounts Array(Decimal(18, 2))
 )
 ENGINE = MergeTree
 ORDER BY (funnel, prospect_id, visit)
@@ -40,7 +46,7 @@ WITH
         SELECT
             funnel,
             funnel_version,
-            arrayMap(s -> s.2, arraySort(groupArray((position, toString(stage))))) AS stages,
+            arrayMap(s -> s.2, arraySort(groupArray((position, toString(stage))))) AS stage_names,
             toString(any(timezone)) AS timezone
         FROM funnel_stages FINAL
         GROUP BY funnel, funnel_version
@@ -49,7 +55,7 @@ WITH
     (
         SELECT
             funnel,
-            mapFromArrays(groupArray(funnel_version), groupArray(stages)) AS stages_of,
+            mapFromArrays(groupArray(funnel_version), groupArray(stage_names)) AS stages_of,
             mapFromArrays(groupArray(funnel_version), groupArray(timezone)) AS timezone_of
         FROM versions
         GROUP BY funnel
@@ -83,7 +89,7 @@ WITH
             multiIf(winning > 0, 'won', row_kinds[-1] IN ('lost', 'expired'), row_kinds[-1], 'waiting') AS outcome,
             arrayFilter(i -> places[i] > 0 AND indexOf(names, names[i]) = i, arrayEnumerate(names)) AS first_entries,
             arrayMap(i -> arrayFirstIndex((p, n) -> n > i AND p > places[i], places, arrayEnumerate(places)), first_entries) AS moves_on,
-            arrayFilter((i, k) -> i = winning OR k = 'repeat', arrayEnumerate(row_kinds), row_kinds) AS payments,
+            arrayFilter((i, k) -> k = 'repeat', arrayEnumerate(row_kinds), row_kinds) AS repeats,
             arrayMap((t, v) -> toDate(formatDateTime(fromUnixTimestamp64Micro(t, 'UTC'), '%F', timezone_of[v])), times, row_versions) AS days
         FROM grouped AS g
         INNER JOIN funnels AS f ON f.funnel = g.funnel
@@ -97,19 +103,25 @@ SELECT
     first.3 AS first_campaign,
     account_id,
     fromUnixTimestamp64Micro(times[1], 'UTC') AS opened_at,
-    days[1] AS opened_day,
+    days[1] AS opened_on,
     outcome,
+    multiIf(winning > 0, fromUnixTimestamp64Micro(times[winning], 'UTC'), outcome != 'waiting', fromUnixTimestamp64Micro(times[-1], 'UTC'), NULL) AS closed_at,
+    multiIf(winning > 0, days[winning], outcome != 'waiting', days[-1], NULL) AS closed_on,
     if(winning > 0, currencies[winning], '') AS currency,
-    arraySum(arrayMap(i -> amounts[i], payments)) AS revenue,
-    arrayMap(i -> names[i], first_entries) AS stages,
-    arrayMap(i -> places[i], first_entries) AS positions,
-    arrayMap(i -> fromUnixTimestamp64Micro(times[i], 'UTC'), first_entries) AS entered_at,
-    arrayMap(i -> days[i], first_entries) AS entry_days,
-    arrayMap((i, further) -> if(further > 0, times[further] - times[i], -1), first_entries, moves_on) AS moved_on_after,
-    names AS path,
-    row_kinds AS kinds,
+    if(winning > 0, amounts[winning], toDecimal64(0, 2)) + arraySum(repeat_amounts) AS revenue,
     if(outcome = 'lost', last_reason, '') AS reason,
-    arrayMap(i -> days[i], payments) AS payment_days,
-    arrayMap(i -> amounts[i], payments) AS payment_amounts
+    arrayMax(places) AS furthest,
+    names AS stages,
+    places AS positions,
+    row_kinds AS kinds,
+    arrayMap(t -> fromUnixTimestamp64Micro(t, 'UTC'), times) AS moved_at,
+    arrayMap(i -> names[i], first_entries) AS entry_stages,
+    arrayMap(i -> places[i], first_entries) AS entry_positions,
+    arrayMap(i -> fromUnixTimestamp64Micro(times[i], 'UTC'), first_entries) AS entry_at,
+    arrayMap(i -> days[i], first_entries) AS entry_days,
+    arrayMap((i, further) -> if(further > 0, times[further] - times[i], -1), first_entries, moves_on) AS move_on_microseconds,
+    arrayMap(i -> fromUnixTimestamp64Micro(times[i], 'UTC'), repeats) AS repeats_at,
+    arrayMap(i -> days[i], repeats) AS repeat_days,
+    arrayMap(i -> amounts[i], repeats) AS repeat_amounts
 FROM told
 SETTINGS optimize_aggregation_in_order = 1, max_threads = 1;

@@ -34,12 +34,12 @@ WITH
     (
         SELECT
             funnel, account_id, outcome, first_channel, first_channel_group, first_campaign, currency, revenue,
-            stage, position, entry_day, moved_on_after,
-            moved_on_after >= 0 AS has_moved_on,
-            entry = indexOf(positions, arrayMax(positions)) AS is_furthest
+            stage, entry_day, microseconds,
+            microseconds >= 0 AS has_moved_on,
+            entry = indexOf(entry_positions, arrayMax(entry_positions)) AS is_furthest
         FROM visits
         ARRAY JOIN
-            stages AS stage, positions AS position, entry_days AS entry_day, moved_on_after AS moved_on_after, arrayEnumerate(stages) AS entry
+            entry_stages AS stage, entry_days AS entry_day, move_on_microseconds AS microseconds, arrayEnumerate(entry_stages) AS entry
     )
 SELECT
     funnel,
@@ -58,8 +58,8 @@ SELECT
     countIf(outcome = 'waiting') AS waiting,
     countIf(outcome = 'waiting' AND NOT has_moved_on) AS undecided,
     countIf(is_furthest) AS furthest,
-    sumIf(moved_on_after, has_moved_on) / 1000000 AS seconds_to_move_on,
-    groupArrayIf(moved_on_after / 1000000, has_moved_on) AS each_seconds_to_move_on,
+    sumIf(microseconds, has_moved_on) / 1000000 AS seconds_to_move_on,
+    groupArrayIf(microseconds / 1000000, has_moved_on) AS each_seconds_to_move_on,
     sum(e.revenue) AS revenue
 FROM entries AS e
 LEFT JOIN (SELECT account_id, segment FROM account_segments FINAL) AS s ON s.account_id = e.account_id
@@ -94,15 +94,15 @@ WITH
     (
         SELECT
             v.funnel AS funnel,
-            toMonday(opened_day) AS week,
+            toMonday(opened_on) AS week,
             opened_at,
-            arrayMap(s -> place_of[toString(s)], stages) AS reached,
-            arrayMap(t -> toUnixTimestamp64Micro(t), entered_at) AS times,
+            arrayMap(s -> place_of[toString(s)], entry_stages) AS reached,
+            arrayMap(t -> toUnixTimestamp64Micro(t), entry_at) AS times,
             arrayJoin(range(1, toUInt16(arrayMax(reached) + 1))) AS position,
             arrayMin(arrayFilter((t, p) -> p >= position, times, reached)) - toUnixTimestamp64Micro(opened_at) AS after
         FROM visits AS v
         INNER JOIN places AS p ON p.funnel = v.funnel
-        WHERE notEmpty(stages)
+        WHERE notEmpty(entry_stages)
     )
 SELECT
     funnel,
@@ -141,13 +141,13 @@ SELECT
     first_campaign,
     currency,
     outcome,
-    if(outcome = 'lost', path[-2], '') AS from_stage,
+    if(outcome = 'lost', stages[-2], '') AS from_stage,
     reason,
     count() AS visits,
-    countIf(arrayMax(positions) >= 2) AS leads,
+    countIf(furthest >= 2) AS leads,
     sum(v.revenue) AS revenue
 FROM visits AS v
-WHERE notEmpty(stages)
+WHERE notEmpty(entry_stages)
 GROUP BY funnel, first_channel_group, first_campaign, currency, outcome, from_stage, reason;
 
 -- How often visits moved from one stage to another, and how many did.
@@ -175,9 +175,9 @@ SELECT
     count() AS moves
 FROM
 (
-    SELECT funnel, arrayZip(arrayPushFront(arrayPopBack(path), ''), path, kinds) AS all_moves
+    SELECT funnel, arrayZip(arrayPushFront(arrayPopBack(stages), ''), stages, kinds) AS all_moves
     FROM visits
-    WHERE notEmpty(stages)
+    WHERE notEmpty(entry_stages)
 )
 ARRAY JOIN all_moves AS move, arrayEnumerateUniq(all_moves) AS nth
 GROUP BY funnel, from_stage, to_stage, kind;
@@ -199,9 +199,16 @@ ENGINE = MergeTree
 ORDER BY (funnel, day)
 AS
 SELECT funnel, day, first_campaign, currency, countIf(nth = 1) AS won, sum(amount) AS revenue
-FROM visits
-ARRAY JOIN payment_days AS day, payment_amounts AS amount, arrayEnumerate(payment_days) AS nth
-WHERE outcome = 'won'
+FROM
+(
+    SELECT
+        funnel, first_campaign, currency,
+        arrayPushFront(repeat_days, assumeNotNull(closed_on)) AS days,
+        arrayPushFront(repeat_amounts, v.revenue - arraySum(repeat_amounts)) AS amounts
+    FROM visits AS v
+    WHERE outcome = 'won'
+)
+ARRAY JOIN days AS day, amounts AS amount, arrayEnumerate(days) AS nth
 GROUP BY funnel, day, first_campaign, currency;
 
 -- Who was won in a month, and how many of them paid again so many months later.
@@ -226,10 +233,10 @@ WITH
         SELECT
             funnel,
             prospect_id,
-            groupArrayArray(arrayMap(d -> toStartOfMonth(d), payment_days)) AS months,
-            groupArrayArray(payment_amounts) AS amounts,
-            groupArrayArray(arrayMap(a -> currency, payment_amounts)) AS currencies
-        FROM visits
+            groupArrayArray(arrayMap(d -> toStartOfMonth(d), arrayPushFront(repeat_days, assumeNotNull(closed_on)))) AS months,
+            groupArrayArray(arrayPushFront(repeat_amounts, v.revenue - arraySum(repeat_amounts))) AS amounts,
+            groupArrayArray(arrayResize([currency], 1 + length(repeat_days), currency)) AS currencies
+        FROM visits AS v
         WHERE outcome = 'won'
         GROUP BY funnel, prospect_id
     ),

@@ -30,7 +30,7 @@ SELECT
     c.quantiles[2] AS p75_seconds,
     c.quantiles[3] AS p90_seconds,
     c.waiting AS waiting,
-    c.waiting = 0 AND toDate(formatDateTime(now64(6, 'UTC'), '%F', s.timezone)) >= c.week + 7 AS is_mature
+    (c.waiting = 0 AND toDate(formatDateTime(now64(6, 'UTC'), '%F', s.timezone)) >= c.week + 7)::Bool AS is_mature
 FROM
 (
     SELECT
@@ -84,7 +84,7 @@ SELECT
     toUInt16(day) AS day,
     arraySum(d -> if(d.1 <= day, d.2, 0), r.by_day) AS reached,
     if(is_mature, reached / visits, NULL) AS share,
-    c.last_opened_at + toIntervalDay(day) <= moment AS is_mature
+    (c.last_opened_at + toIntervalDay(day) <= moment)::Bool AS is_mature
 FROM sizes AS c
 INNER JOIN stages AS s ON s.funnel = c.funnel
 LEFT JOIN reached AS r ON r.funnel = c.funnel AND r.week = c.week AND r.position = s.position
@@ -209,7 +209,7 @@ SELECT
     m.months_after AS months_after,
     r.repeated AS repeated,
     if(is_mature, repeated / customers, NULL) AS share,
-    addMonths(m.month, m.months_after) < m.current AS is_mature,
+    (addMonths(m.month, m.months_after) < m.current)::Bool AS is_mature,
     r.revenue AS revenue
 FROM months AS m
 LEFT JOIN retention_months AS r ON r.funnel = m.funnel AND r.month = m.month AND r.months_after = m.months_after
