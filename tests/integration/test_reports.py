@@ -48,7 +48,8 @@ class Given:
             Target("interest", "sales", "entered", "interest", "", "campaign", "brand", days_ago(people.now, 200), days_ago(people.now, 10), 5.0),
             Target("rate", "b2b", "conversion_rate", "", "", "monthly", None, reports.first_of_month(days_ago(people.now, 80)), None, 0.25),
             Target("rate from mql", "b2b", "conversion_rate", "mql", "", "monthly", "brand", reports.first_of_month(days_ago(people.now, 80)), _end_of_month(days_ago(people.now, 40)), 0.5),
-            Target("to come", "b2b", "won", "", "", "quarterly", None, dt.date(2199, 1, 1).replace(year=2098), None, 3.0),
+            Target("to come", "b2b", "won", "", "", "quarterly", None, dt.date(2098, 1, 1), None, 3.0),
+            Target("rate to come", "b2b", "conversion_rate", "", "", "quarterly", None, dt.date(2098, 1, 1), None, 0.5),
             Target("next campaign", "b2b", "won", "", "", "campaign", "summer", days_ago(people.now, -10), days_ago(people.now, -40), 3.0),
         ]  # fmt: skip
 
