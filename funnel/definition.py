@@ -18,7 +18,7 @@ from funnel.reading import FunnelError, Reading
 RESERVED_STAGES = ("lost", "expired")
 """What `to_stage` says of closed visits; no stage may be called so."""
 ACCOUNT_POLICIES = ("furthest", "majority")
-"""How an account stands, of whose people some are further than others; the first is the default."""
+"""How an account stands, of whose people some are further than others."""
 
 MATCHABLE_FIELDS = frozenset(
     [
@@ -105,7 +105,7 @@ class Funnel:
     touch: tuple[Clause, ...] = ()
     """What of a team's doings touches a prospect that was handed to it; (): a completed call."""
     snooze: tuple[Snooze, ...] = ()
-    account_policy: str = ACCOUNT_POLICIES[0]
+    account_policy: str = "furthest"
     """One of `ACCOUNT_POLICIES`. Reports go by it; no transition does, so it is no part of a fingerprint."""
 
 
@@ -163,6 +163,7 @@ class _Reader(Reading):
             raise self._wrong("version", "expected a whole number from 0 to 4294967295")
         rest = self._table(document.get("rest", {}), "rest", ("won", "lost"))
         lost = self._table(document.get("lost", {"on": []}), "lost", ("on",))
+        accounts = self._table(document.get("accounts", {}), "accounts", ("policy",))
         wake = document.get("wake")
         return Funnel(
             name=self._name(document.get("name"), "name"),
@@ -184,7 +185,7 @@ class _Reader(Reading):
                 self._snooze(entry, f"snooze[{number}]")
                 for number, entry in enumerate(self._list(document.get("snooze", []), "snooze"))
             ),
-            account_policy=self._account_policy(document),
+            account_policy=self._one_of(accounts.get("policy", "furthest"), "accounts.policy", ACCOUNT_POLICIES),
         )
 
     def _stages(self, raw: object, timezone: str, holidays: str, calendar: Calendar | None) -> tuple[Stage, ...]:
@@ -290,13 +291,6 @@ class _Reader(Reading):
         clauses = self._clauses(table.get("touch"), "handoff.touch")
         self._uncounted(clauses, "handoff.touch", "the first touch is one")
         return clauses
-
-    def _account_policy(self, document: Mapping[str, Any]) -> str:
-        table = self._table(document.get("accounts", {}), "accounts", ("policy",))
-        policy = table.get("policy", ACCOUNT_POLICIES[0])
-        if policy not in ACCOUNT_POLICIES:
-            raise self._wrong("accounts.policy", f"expected {' or '.join(map(repr, ACCOUNT_POLICIES))}")
-        return str(policy)
 
     def _clauses(self, raw: object, key: str, *, may_be_empty: bool = False) -> tuple[Clause, ...]:
         entries = self._list(raw, key)

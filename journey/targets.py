@@ -90,11 +90,6 @@ class _Reader(Reading):
             "value": self._value(table.get("value"), f"{key}.value", metric),
         }
 
-    def _one_of(self, value: object, key: str, known: Sequence[str]) -> str:
-        if not isinstance(value, str) or value not in known:
-            raise self._wrong(key, f"expected one of {', '.join(known)}")
-        return value
-
     def _stage(self, table: Mapping[str, Any], key: str, metric: str, funnel: str) -> str:
         """Where visits enter, or from where on they are to be won: there the first stage, if none is named."""
         if metric == "entered" or (metric == "conversion_rate" and "stage" in table):
