@@ -111,7 +111,7 @@ class _Reader(Reading):
     def _days(self, table: Mapping[str, Any], key: str, period: str) -> tuple[dt.date, dt.date | None]:
         months = PERIODS[period]
         starts = self._day(table.get("starts"), f"{key}.starts")
-        ends = self._day(table["ends"], f"{key}.ends") if "ends" in table or not months else None
+        ends = self._day(table.get("ends"), f"{key}.ends") if "ends" in table or not months else None
         if months and (starts.day != 1 or (starts.month - 1) % months):
             what = "month" if months == 1 else "quarter"
             raise self._wrong(f"{key}.starts", f"expected the first day of a {what}")
