@@ -5,16 +5,8 @@ DEFINER = CURRENT_USER SQL SECURITY DEFINER
 AS
 SELECT
     funnel, stage, entry_day, first_channel, first_campaign, currency,
-    sum(c.entered) AS entered,
-    sum(c.moved_on) AS moved_on,
-    sum(c.won) AS won,
-    sum(c.lost) AS lost,
-    sum(c.expired) AS expired,
-    sum(c.waiting) AS waiting,
-    sum(c.seconds_to_move_on) AS seconds_to_move_on,
-    sum(c.revenue) AS revenue
-FROM conversion_cohorts AS c
-GROUP BY funnel, stage, entry_day, first_channel, first_campaign, currency;
+    entered, moved_on, won, lost, expired, waiting, seconds_to_move_on, revenue
+FROM conversion_cohorts;
 
 -- One row a stage, in order. A stage that only older versions of the funnel have is shown while visits in it count.
 CREATE OR REPLACE VIEW funnel

@@ -135,8 +135,8 @@ def test_every_report_equals_counting_by_hand(clickhouse: ClickHouse) -> None:
 @pytest.mark.timeout(1_800)
 def test_every_report_of_ten_thousand_prospects(clickhouse: ClickHouse) -> None:
     """The same at size, and the events themselves arrive in two orders, each into a database of its own."""
-    people = population(SEEDS[1], people=4_000, events=40_000)
-    assert len({visit.prospect for visit in people.visits}) >= 10_000 / 2
+    people = population(SEEDS[1], people=5_000, events=50_000)
+    assert len({visit.prospect for visit in people.visits}) >= 10_000
     given = Given(people)
     for seed in SEEDS:
         with fresh_database(clickhouse.server) as made:
