@@ -8,8 +8,12 @@ from typing import Any
 
 from clickhouse_driver.errors import ServerException
 
-VISITS = "visits"
-"""The refreshable materialised view with a row for each visit: the one that reads `stage_transitions`."""
+REBUILT = "visits_rebuilt"
+"""The refreshable materialised view with a row for each visit as it was some time ago. What it lacks is in `visits_changed`, so it need not be refreshed."""
+CHANGED = "changed_prospects"
+"""Whose rows were written since."""
+VISITS = "visits_changed"
+"""Their visits as they are now, the other part of `visits`."""
 COHORTS = "conversion_cohorts"
 """The one that `conversion_facts`, `funnel` and `stage_velocity` read."""
 AGGREGATES = (
@@ -33,7 +37,7 @@ def refresh(client: Any) -> None:
     Raises:
         clickhouse_driver.errors.Error: the server is away, or could not compute them.
     """
-    for views in ((VISITS,), AGGREGATES):
+    for views in ((CHANGED,), (VISITS,), AGGREGATES):
         _refresh(client, views)
 
 

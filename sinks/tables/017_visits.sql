@@ -1,64 +1,61 @@
--- Each visit as one row: the one pass over all transitions, from which every aggregate is made. Recomputed as a whole from the rows as they are
--- now and swapped in at once: late events change and delete rows, so anything that only adds up what comes in would count visits twice.
+-- One row a visit, which all reports are computed from, so that they need not put the rows of `stage_transitions` together each for itself.
 --
--- A row's stage is looked up in the version of the funnel that wrote the row. A stage that is in no version counts for nothing.
+-- Putting all visits together takes longer than reports may be behind, once there are some ten million of them (docs/adr/019-visits.md). So that is
+-- done now and then (`visits_rebuilt`), and in between only for the prospects of whom a row was written since (`visits_changed`): again from all
+-- their rows as they are now, so a visit that went or a row that was replaced needs no care. `visits` is the two put together.
 
-DROP VIEW IF EXISTS visits SYNC;
+DROP VIEW IF EXISTS visits_changed SYNC;
 
-CREATE MATERIALIZED VIEW IF NOT EXISTS visits
-REFRESH EVERY 30 SECOND
-(
-    funnel LowCardinality(String),
-    prospect_id UUID,
-    visit UInt32,
-    first_channel LowCardinality(String),
-    first_channel_group LowCardinality(String),
-    first_campaign LowCardinality(String),
-    account_id String COMMENT 'of the latest row',
-    opened_at DateTime64(6, 'UTC'),
-    opened_on Date COMMENT 'days are of the funnel''s time zone',
-    outcome LowCardinality(String) COMMENT 'won, lost, expired or waiting',
-    closed_at Nullable(DateTime64(6, 'UTC')),
-    closed_on Nullable(Date),
-    currency LowCardinality(String) COMMENT 'of the winning row',
-    revenue Decimal(18, 2) COMMENT 'of the winning row and the repeats',
-    reason LowCardinality(String) COMMENT 'of the row by which it was lost',
-    furthest UInt16 COMMENT 'position',
-    stages Array(LowCardinality(String)) COMMENT 'to_stage of all rows, in order, as the next three',
-    positions Array(UInt16) COMMENT 'in the version that wrote the row',
-    kinds Array(LowCardinality(String)),
-    moved_at Array(DateTime64(6, 'UTC')),
-    entry_stages Array(LowCardinality(String)) COMMENT 'that were entered, one element a stage at its first entry, as in the next four',
-    entry_positions Array(UInt16),
-    entry_at Array(DateTime64(6, 'UTC')),
-    entry_days Array(Date),
-    move_on_microseconds Array(Int64) COMMENT 'to the first later entry of a further stage, -1 for none',
-    repeats_at Array(DateTime64(6, 'UTC')) COMMENT 'of the rows of kind repeat, as in the next two',
-    repeat_days Array(Date),
-    repeat_amounts Array(Decimal(18, 2))
-)
-ENGINE = MergeTree
-ORDER BY (funnel, prospect_id, visit)
+DROP VIEW IF EXISTS changed_prospects SYNC;
+
+DROP VIEW IF EXISTS visits_rebuilt SYNC;
+
+-- How visits are computed. Read it for a few prospects (`WHERE prospect_id IN ...` is pushed down to the key of the table); for all take `visits`.
+--
+-- A row's stage is looked up in the version of the funnel that wrote the row: `numbers` gives each (funnel, version, stage) a number, 0 where no
+-- version has it, and the arrays `known_...` what there is to know of each. A row is then three integers in a `codes` element, in the order of
+-- steps: strings, and tuples, are what makes grouping slow. `any` is exact where all rows of a visit have the same.
+CREATE OR REPLACE VIEW visits_now
+DEFINER = CURRENT_USER SQL SECURITY DEFINER
 AS
 WITH
-    versions AS
+    numbered AS
     (
         SELECT
-            funnel,
-            funnel_version,
-            arrayMap(s -> s.2, arraySort(groupArray((position, toString(stage))))) AS stage_names,
-            toString(any(timezone)) AS timezone
-        FROM funnel_stages FINAL
-        GROUP BY funnel, funnel_version
+            *,
+            position = max(position) OVER (PARTITION BY funnel, funnel_version) AS is_last,
+            row_number() OVER (ORDER BY funnel, funnel_version, position) AS number
+        FROM
+        (
+            SELECT toString(f.funnel) AS funnel, funnel_version, position, toString(f.stage) AS stage, toString(f.timezone) AS timezone
+            FROM funnel_stages AS f FINAL
+        )
     ),
-    funnels AS
+    (SELECT groupUniqArray(funnel) FROM numbered) AS funnels,
+    (SELECT groupUniqArray(funnel_version) FROM numbered) AS versions,
+    (SELECT groupUniqArray(stage) FROM numbered) AS names,
+    (
+        SELECT groupArray((indexOf(funnels, funnel) * (length(versions) + 1) + indexOf(versions, funnel_version)) * (length(names) + 1) + indexOf(names, stage))
+        FROM (SELECT * FROM numbered ORDER BY number)
+    ) AS slots,
+    (SELECT arrayMap(slot -> indexOf(slots, slot), range((length(funnels) + 1) * (length(versions) + 1) * (length(names) + 1)))) AS numbers,
+    (SELECT groupArray(stage) FROM (SELECT stage FROM numbered ORDER BY number)) AS known_stages,
+    (SELECT groupArray(position) FROM (SELECT position FROM numbered ORDER BY number)) AS known_positions,
+    (SELECT groupArray(is_last) FROM (SELECT is_last FROM numbered ORDER BY number)) AS known_lasts,
+    (SELECT groupArray(timezone) FROM (SELECT timezone FROM numbered ORDER BY number)) AS known_timezones,
+    ['enter', 'advance', 'skip', 'back', 'repeat', 'lost', 'expired'] AS kind_names,
+    moves AS
     (
         SELECT
-            funnel,
-            mapFromArrays(groupArray(funnel_version), groupArray(stage_names)) AS stages_of,
-            mapFromArrays(groupArray(funnel_version), groupArray(timezone)) AS timezone_of
-        FROM versions
-        GROUP BY funnel
+            funnel, prospect_id, visit, step, first_channel, first_channel_group, first_campaign, account_id, reason, currency, amount, entered_at,
+            transform(kind, kind_names, arrayEnumerate(kind_names), 0) AS kind_number,
+            numbers[
+                (transform(funnel, funnels, arrayEnumerate(funnels), 0) * (length(versions) + 1)
+                + transform(funnel_version, versions, arrayEnumerate(versions), 0)) * (length(names) + 1)
+                + transform(to_stage, names, arrayEnumerate(names), 0) + 1] AS number,
+            kind_number = 5 AS is_repeat,
+            known_lasts[number] AND NOT is_repeat AS is_win
+        FROM stage_transitions FINAL
     ),
     grouped AS
     (
@@ -66,62 +63,202 @@ WITH
             funnel,
             prospect_id,
             visit,
-            argMin((first_channel, first_channel_group, first_campaign), step) AS first,
-            argMax(account_id, step) AS account_id,
-            argMax(reason, step) AS last_reason,
-            arraySort(r -> r.1, groupArray((step, toString(to_stage), toString(kind), funnel_version, toUnixTimestamp64Micro(entered_at), amount, toString(currency)))) AS rows
-        FROM stage_transitions FINAL
+            any(m.first_channel) AS first_channel,
+            any(m.first_channel_group) AS first_channel_group,
+            any(m.first_campaign) AS first_campaign,
+            argMax(m.account_id, step) AS account_id,
+            anyIf(m.reason, kind_number = 6) AS reason,
+            anyIf(m.currency, is_win) AS currency,
+            sumIf(amount, is_win OR is_repeat) AS revenue,
+            arraySort(groupArray(bitOr(bitShiftLeft(toUInt64(step), 32), bitOr(bitShiftLeft(toUInt64(kind_number), 28), toUInt64(number))))) AS codes,
+            arraySort(groupArray(toUnixTimestamp64Micro(entered_at))) AS times,
+            arraySort(groupArrayIf((step, amount), is_repeat)) AS repeats
+        FROM moves AS m
         GROUP BY funnel, prospect_id, visit
     ),
-    told AS
+    decoded AS
     (
         SELECT
-            g.funnel AS funnel, prospect_id, visit, first, account_id, last_reason,
-            rows.2 AS names,
-            rows.3 AS row_kinds,
-            rows.4 AS row_versions,
-            rows.5 AS times,
-            rows.6 AS amounts,
-            rows.7 AS currencies,
-            arrayMap((name, version) -> indexOf(stages_of[version], name), names, row_versions) AS places,
-            -- `repeat` rows lie in the last stage but do not win the visit again.
-            arrayFirstIndex((p, v, k) -> p > 0 AND p = length(stages_of[v]) AND k != 'repeat', places, row_versions, row_kinds) AS winning,
-            multiIf(winning > 0, 'won', row_kinds[-1] IN ('lost', 'expired'), row_kinds[-1], 'waiting') AS outcome,
-            arrayFilter(i -> places[i] > 0 AND indexOf(names, names[i]) = i, arrayEnumerate(names)) AS first_entries,
-            arrayMap(i -> arrayFirstIndex((p, n) -> n > i AND p > places[i], places, arrayEnumerate(places)), first_entries) AS moves_on,
-            arrayFilter((i, k) -> k = 'repeat', arrayEnumerate(row_kinds), row_kinds) AS repeats,
-            arrayMap((t, v) -> toDate(formatDateTime(fromUnixTimestamp64Micro(t, 'UTC'), '%F', timezone_of[v])), times, row_versions) AS days
-        FROM grouped AS g
-        INNER JOIN funnels AS f ON f.funnel = g.funnel
+            *,
+            arrayMap(code -> bitAnd(bitShiftRight(code, 28), 15), codes) AS kind_numbers,
+            arrayMap(code -> bitAnd(code, 268435455), codes) AS stage_numbers,
+            arrayMap(kind -> kind_names[kind], kind_numbers) AS kinds,
+            arrayMap((number, kind) -> if(number = 0 AND kind IN (6, 7), kind_names[kind], known_stages[number]), stage_numbers, kind_numbers) AS stages,
+            arrayMap(number -> known_positions[number], stage_numbers) AS positions,
+            arrayFirstIndex((number, kind) -> known_lasts[number] AND kind != 5, stage_numbers, kind_numbers) AS winning,
+            multiIf(winning > 0, winning, kinds[-1] IN ('lost', 'expired'), length(codes), 0) AS closing,
+            multiIf(winning > 0, 'won', closing > 0, kinds[-1], 'waiting') AS outcome,
+            arrayMap((place, position) -> place = 1 AND position > 0, arrayEnumerateUniq(stages), positions) AS is_first,
+            if(
+                arrayAll(number -> known_timezones[number] IN ('UTC', ''), stage_numbers),
+                arrayMap(time -> toDate(fromUnixTimestamp64Micro(time, 'UTC')), times),
+                arrayMap(
+                    (time, number) -> toDate(formatDateTime(fromUnixTimestamp64Micro(time, 'UTC'), '%F', known_timezones[if(number = 0, stage_numbers[1], number)])),
+                    times, stage_numbers)) AS days,
+            -- Until there was a move back, the next row is the first one that can be further.
+            if(
+                4 IN kind_numbers,
+                arrayMap(
+                    (time, position, i) ->
+                    (
+                        arrayFirstIndex((later, j) -> j > i AND later > position, positions, arrayEnumerate(positions)) AS further,
+                        if(further > 0, times[further] - time, -1)
+                    ).2,
+                    times, positions, arrayEnumerate(times)),
+                arrayMap(
+                    (time, position, next_time, next_position) -> if(next_position > position, next_time - time, -1),
+                    times, positions, arrayShiftLeft(times, 1), arrayShiftLeft(positions, 1))) AS microseconds
+        FROM grouped
     )
 SELECT
     funnel,
     prospect_id,
     visit,
-    first.1 AS first_channel,
-    first.2 AS first_channel_group,
-    first.3 AS first_campaign,
-    account_id,
-    fromUnixTimestamp64Micro(times[1], 'UTC') AS opened_at,
+    moved_at[1] AS opened_at,
     days[1] AS opened_on,
+    first_channel,
+    first_channel_group,
+    first_campaign,
+    account_id,
     outcome,
-    multiIf(winning > 0, fromUnixTimestamp64Micro(times[winning], 'UTC'), outcome != 'waiting', fromUnixTimestamp64Micro(times[-1], 'UTC'), NULL) AS closed_at,
-    multiIf(winning > 0, days[winning], outcome != 'waiting', days[-1], NULL) AS closed_on,
-    if(winning > 0, currencies[winning], '') AS currency,
-    if(winning > 0, amounts[winning], toDecimal64(0, 2)) + arraySum(repeat_amounts) AS revenue,
-    if(outcome = 'lost', last_reason, '') AS reason,
-    arrayMax(places) AS furthest,
-    names AS stages,
-    places AS positions,
-    row_kinds AS kinds,
-    arrayMap(t -> fromUnixTimestamp64Micro(t, 'UTC'), times) AS moved_at,
-    arrayMap(i -> names[i], first_entries) AS entry_stages,
-    arrayMap(i -> places[i], first_entries) AS entry_positions,
-    arrayMap(i -> fromUnixTimestamp64Micro(times[i], 'UTC'), first_entries) AS entry_at,
-    arrayMap(i -> days[i], first_entries) AS entry_days,
-    arrayMap((i, further) -> if(further > 0, times[further] - times[i], -1), first_entries, moves_on) AS move_on_microseconds,
-    arrayMap(i -> fromUnixTimestamp64Micro(times[i], 'UTC'), repeats) AS repeats_at,
-    arrayMap(i -> days[i], repeats) AS repeat_days,
-    arrayMap(i -> amounts[i], repeats) AS repeat_amounts
-FROM told
+    if(closing > 0, moved_at[closing], NULL) AS closed_at,
+    if(closing > 0, days[closing], NULL) AS closed_on,
+    currency,
+    revenue,
+    reason,
+    arrayMax(positions) AS furthest,
+    stages,
+    positions,
+    kinds,
+    arrayMap(time -> fromUnixTimestamp64Micro(time, 'UTC'), times) AS moved_at,
+    arrayFilter((one, kept) -> kept, stages, is_first) AS entry_stages,
+    arrayFilter((one, kept) -> kept, positions, is_first) AS entry_positions,
+    arrayFilter((one, kept) -> kept, moved_at, is_first) AS entry_at,
+    arrayFilter((one, kept) -> kept, days, is_first) AS entry_days,
+    arrayFilter((one, kept) -> kept, microseconds, is_first) AS move_on_microseconds,
+    arrayFilter((one, kind) -> kind = 5, moved_at, kind_numbers) AS repeats_at,
+    arrayFilter((one, kind) -> kind = 5, days, kind_numbers) AS repeat_days,
+    repeats.2 AS repeat_amounts
+FROM decoded;
+
+-- All visits, as they were when this was built. On one thread, and in the order in which the table is sorted, so that memory does not grow with
+-- their number and the other cores are left to those who read.
+CREATE MATERIALIZED VIEW IF NOT EXISTS visits_rebuilt
+REFRESH EVERY 1 HOUR
+(
+    funnel LowCardinality(String),
+    prospect_id UUID,
+    visit UInt32,
+    opened_at DateTime64(6, 'UTC'),
+    opened_on Date,
+    first_channel LowCardinality(String),
+    first_channel_group LowCardinality(String),
+    first_campaign LowCardinality(String),
+    account_id String,
+    outcome LowCardinality(String),
+    closed_at Nullable(DateTime64(6, 'UTC')),
+    closed_on Nullable(Date),
+    currency LowCardinality(String),
+    revenue Decimal(18, 2),
+    reason LowCardinality(String),
+    furthest UInt16,
+    stages Array(LowCardinality(String)),
+    positions Array(UInt16),
+    kinds Array(LowCardinality(String)),
+    moved_at Array(DateTime64(6, 'UTC')),
+    entry_stages Array(LowCardinality(String)),
+    entry_positions Array(UInt16),
+    entry_at Array(DateTime64(6, 'UTC')),
+    entry_days Array(Date),
+    move_on_microseconds Array(Int64),
+    repeats_at Array(DateTime64(6, 'UTC')),
+    repeat_days Array(Date),
+    repeat_amounts Array(Decimal(18, 2)),
+    built_at DateTime64(3, 'UTC') COMMENT 'when the rows were read'
+)
+ENGINE = MergeTree
+ORDER BY (funnel, prospect_id, visit)
+AS
+SELECT *, now64(3, 'UTC') AS built_at
+FROM visits_now
 SETTINGS optimize_aggregation_in_order = 1, max_threads = 1;
+
+-- Of whom a row may have become visible since then. A row gets its `written_at` when the server takes its batch, and is seen when that is on disk:
+-- ten minutes are far more than a batch may take. Other stages than those that were looked up concern everybody.
+CREATE MATERIALIZED VIEW IF NOT EXISTS changed_prospects
+REFRESH EVERY 30 SECOND
+(
+    prospect_id UUID
+)
+ENGINE = MergeTree
+ORDER BY prospect_id
+AS
+WITH
+    (SELECT max(built_at) FROM visits_rebuilt) AS built_at,
+    (SELECT max(written_at) FROM funnel_stages) AS stages_written_at,
+    if(stages_written_at + INTERVAL 10 MINUTE >= built_at, toDateTime64(0, 3, 'UTC'), built_at - INTERVAL 10 MINUTE) AS since
+SELECT DISTINCT prospect_id
+FROM stage_transitions
+WHERE written_at >= since
+SETTINGS max_threads = 2;
+
+-- Their visits as they are now. The row with visit 0 that each has says that what `visits_rebuilt` has of this prospect no longer counts, should
+-- there be no visit any more: a reader takes both from this one table, which is swapped in at once.
+CREATE MATERIALIZED VIEW IF NOT EXISTS visits_changed
+REFRESH EVERY 30 SECOND DEPENDS ON changed_prospects
+(
+    funnel LowCardinality(String),
+    prospect_id UUID,
+    visit UInt32,
+    opened_at DateTime64(6, 'UTC'),
+    opened_on Date,
+    first_channel LowCardinality(String),
+    first_channel_group LowCardinality(String),
+    first_campaign LowCardinality(String),
+    account_id String,
+    outcome LowCardinality(String),
+    closed_at Nullable(DateTime64(6, 'UTC')),
+    closed_on Nullable(Date),
+    currency LowCardinality(String),
+    revenue Decimal(18, 2),
+    reason LowCardinality(String),
+    furthest UInt16,
+    stages Array(LowCardinality(String)),
+    positions Array(UInt16),
+    kinds Array(LowCardinality(String)),
+    moved_at Array(DateTime64(6, 'UTC')),
+    entry_stages Array(LowCardinality(String)),
+    entry_positions Array(UInt16),
+    entry_at Array(DateTime64(6, 'UTC')),
+    entry_days Array(Date),
+    move_on_microseconds Array(Int64),
+    repeats_at Array(DateTime64(6, 'UTC')),
+    repeat_days Array(Date),
+    repeat_amounts Array(Decimal(18, 2))
+)
+ENGINE = MergeTree
+ORDER BY (funnel, prospect_id, visit)
+AS
+SELECT *
+FROM
+(
+    SELECT *
+    FROM visits_now
+    WHERE prospect_id IN (SELECT prospect_id FROM changed_prospects)
+    UNION ALL
+    SELECT none.funnel, c.prospect_id, none.* EXCEPT (funnel, prospect_id, built_at)
+    FROM changed_prospects AS c
+    LEFT JOIN (SELECT * FROM visits_rebuilt WHERE false) AS none ON none.prospect_id = c.prospect_id
+)
+SETTINGS optimize_aggregation_in_order = 1, optimize_move_to_prewhere_if_final = 1, max_threads = 2;
+
+CREATE OR REPLACE VIEW visits
+DEFINER = CURRENT_USER SQL SECURITY DEFINER
+AS
+SELECT * EXCEPT built_at
+FROM visits_rebuilt
+WHERE prospect_id NOT IN (SELECT prospect_id FROM visits_changed)
+UNION ALL
+SELECT *
+FROM visits_changed
+WHERE visit > 0;

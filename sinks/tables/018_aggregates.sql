@@ -4,7 +4,7 @@
 DROP VIEW IF EXISTS conversion_cohorts SYNC;
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS conversion_cohorts
-REFRESH EVERY 30 SECOND DEPENDS ON visits
+REFRESH EVERY 30 SECOND DEPENDS ON visits_changed
 (
     funnel LowCardinality(String),
     stage LowCardinality(String),
@@ -70,7 +70,7 @@ GROUP BY funnel, stage, entry_day, first_channel, first_channel_group, first_cam
 DROP VIEW IF EXISTS cohort_days SYNC;
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS cohort_days
-REFRESH EVERY 30 SECOND DEPENDS ON visits
+REFRESH EVERY 30 SECOND DEPENDS ON visits_changed
 (
     funnel LowCardinality(String),
     week Date,
@@ -119,7 +119,7 @@ GROUP BY funnel, week, position, day;
 DROP VIEW IF EXISTS visit_outcomes SYNC;
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS visit_outcomes
-REFRESH EVERY 30 SECOND DEPENDS ON visits
+REFRESH EVERY 30 SECOND DEPENDS ON visits_changed
 (
     funnel LowCardinality(String),
     first_channel_group LowCardinality(String),
@@ -154,7 +154,7 @@ GROUP BY funnel, first_channel_group, first_campaign, currency, outcome, from_st
 DROP VIEW IF EXISTS flow_moves SYNC;
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS flow_moves
-REFRESH EVERY 30 SECOND DEPENDS ON visits
+REFRESH EVERY 30 SECOND DEPENDS ON visits_changed
 (
     funnel LowCardinality(String),
     from_stage LowCardinality(String),
@@ -186,7 +186,7 @@ GROUP BY funnel, from_stage, to_stage, kind;
 DROP VIEW IF EXISTS payment_days SYNC;
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS payment_days
-REFRESH EVERY 30 SECOND DEPENDS ON visits
+REFRESH EVERY 30 SECOND DEPENDS ON visits_changed
 (
     funnel LowCardinality(String),
     day Date,
@@ -215,7 +215,7 @@ GROUP BY funnel, day, first_campaign, currency;
 DROP VIEW IF EXISTS retention_months SYNC;
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS retention_months
-REFRESH EVERY 30 SECOND DEPENDS ON visits
+REFRESH EVERY 30 SECOND DEPENDS ON visits_changed
 (
     funnel LowCardinality(String),
     month Date,
@@ -262,7 +262,7 @@ SETTINGS optimize_aggregation_in_order = 1;
 DROP VIEW IF EXISTS account_standings SYNC;
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS account_standings
-REFRESH EVERY 30 SECOND DEPENDS ON visits
+REFRESH EVERY 30 SECOND DEPENDS ON visits_changed
 (
     funnel LowCardinality(String),
     account_id String,
