@@ -15,9 +15,11 @@ CHANGED = "changed_prospects"
 VISITS = "visits_changed"
 """Their visits as they are now, the other part of `visits`."""
 COHORTS = "conversion_cohorts"
-"""The one that `conversion_facts`, `funnel` and `stage_velocity` read."""
+"""The one that `conversion_facts` and `funnel` read."""
 AGGREGATES = (
     COHORTS,
+    "velocity_stages",
+    "velocity_weeks",
     "cohort_days",
     "visit_outcomes",
     "flow_moves",

@@ -24,6 +24,7 @@ WITH
         SELECT
             *,
             position = max(position) OVER (PARTITION BY funnel, funnel_version) AS is_last,
+            argMax(position, funnel_version) OVER (PARTITION BY funnel, stage) AS place,
             row_number() OVER (ORDER BY funnel, funnel_version, position) AS number
         FROM
         (
@@ -41,6 +42,7 @@ WITH
     (SELECT arrayMap(slot -> indexOf(slots, slot), range((length(funnels) + 1) * (length(versions) + 1) * (length(names) + 1)))) AS numbers,
     (SELECT groupArray(stage) FROM (SELECT stage FROM numbered ORDER BY number)) AS known_stages,
     (SELECT groupArray(position) FROM (SELECT position FROM numbered ORDER BY number)) AS known_positions,
+    (SELECT groupArray(place) FROM (SELECT place FROM numbered ORDER BY number)) AS known_places,
     (SELECT groupArray(is_last) FROM (SELECT is_last FROM numbered ORDER BY number)) AS known_lasts,
     (SELECT groupArray(timezone) FROM (SELECT timezone FROM numbered ORDER BY number)) AS known_timezones,
     ['enter', 'advance', 'skip', 'back', 'repeat', 'lost', 'expired'] AS kind_names,
@@ -89,6 +91,8 @@ WITH
             multiIf(winning > 0, winning, kinds[-1] IN ('lost', 'expired'), length(codes), 0) AS closing,
             multiIf(winning > 0, 'won', closing > 0, kinds[-1], 'waiting') AS outcome,
             arrayMap((place, position) -> place = 1 AND position > 0, arrayEnumerateUniq(stages), positions) AS is_first,
+            arrayFilter((one, kept) -> kept, arrayMap(number -> known_places[number], stage_numbers), is_first) AS entry_places,
+            arrayFilter((one, kept) -> kept, arrayMap(time -> toUInt32(intDiv(time - times[1] + 86399999999, 86400000000)), times), is_first) AS entry_after,
             if(
                 arrayAll(number -> known_timezones[number] IN ('UTC', ''), stage_numbers),
                 arrayMap(time -> toDate(fromUnixTimestamp64Micro(time, 'UTC')), times),
@@ -97,7 +101,7 @@ WITH
                     times, stage_numbers)) AS days,
             -- Until there was a move back, the next row is the first one that can be further.
             if(
-                4 IN kind_numbers,
+                has(kind_numbers, 4),
                 arrayMap(
                     (time, position, i) ->
                     (
@@ -126,7 +130,9 @@ SELECT
     currency,
     revenue,
     reason,
+    if(outcome = 'lost', stages[-2], '') AS lost_from,
     arrayMax(positions) AS furthest,
+    arrayStringConcat(arrayMap((kind, stage) -> concat(kind, '\x1f', stage), kinds, stages), '\x1e') AS path,
     stages,
     positions,
     kinds,
@@ -138,7 +144,9 @@ SELECT
     arrayFilter((one, kept) -> kept, microseconds, is_first) AS move_on_microseconds,
     arrayFilter((one, kind) -> kind = 5, moved_at, kind_numbers) AS repeats_at,
     arrayFilter((one, kind) -> kind = 5, days, kind_numbers) AS repeat_days,
-    repeats.2 AS repeat_amounts
+    repeats.2 AS repeat_amounts,
+    arrayFilter((place, i) -> place > arrayMax(arraySlice(entry_places, 1, i - 1)), entry_places, arrayEnumerate(entry_places)) AS reach_places,
+    arrayFilter((one, place, i) -> place > arrayMax(arraySlice(entry_places, 1, i - 1)), entry_after, entry_places, arrayEnumerate(entry_places)) AS reach_days
 FROM decoded;
 
 -- All visits, as they were when this was built. On one thread, and in the order in which the table is sorted, so that memory does not grow with
@@ -161,7 +169,9 @@ REFRESH EVERY 1 HOUR
     currency LowCardinality(String),
     revenue Decimal(18, 2),
     reason LowCardinality(String),
+    lost_from LowCardinality(String) COMMENT 'stage, empty unless it was lost',
     furthest UInt16,
+    path LowCardinality(String) COMMENT 'kinds and stages of all rows, separated by the units and records of ASCII: ways are counted many times faster by it than by the arrays',
     stages Array(LowCardinality(String)),
     positions Array(UInt16),
     kinds Array(LowCardinality(String)),
@@ -174,6 +184,8 @@ REFRESH EVERY 1 HOUR
     repeats_at Array(DateTime64(6, 'UTC')),
     repeat_days Array(Date),
     repeat_amounts Array(Decimal(18, 2)),
+    reach_places Array(UInt16),
+    reach_days Array(UInt32),
     built_at DateTime64(3, 'UTC') COMMENT 'when the rows were read'
 )
 ENGINE = MergeTree
@@ -222,7 +234,9 @@ REFRESH EVERY 30 SECOND DEPENDS ON changed_prospects
     currency LowCardinality(String),
     revenue Decimal(18, 2),
     reason LowCardinality(String),
+    lost_from LowCardinality(String) COMMENT 'stage, empty unless it was lost',
     furthest UInt16,
+    path LowCardinality(String) COMMENT 'kinds and stages of all rows, separated by the units and records of ASCII: ways are counted many times faster by it than by the arrays',
     stages Array(LowCardinality(String)),
     positions Array(UInt16),
     kinds Array(LowCardinality(String)),
@@ -234,7 +248,9 @@ REFRESH EVERY 30 SECOND DEPENDS ON changed_prospects
     move_on_microseconds Array(Int64),
     repeats_at Array(DateTime64(6, 'UTC')),
     repeat_days Array(Date),
-    repeat_amounts Array(Decimal(18, 2))
+    repeat_amounts Array(Decimal(18, 2)),
+    reach_places Array(UInt16) COMMENT 'of entries further than all before, by position in the newest version that has the stage',
+    reach_days Array(UInt32) COMMENT 'after so many days from the opening, begun ones counted in full'
 )
 ENGINE = MergeTree
 ORDER BY (funnel, prospect_id, visit)

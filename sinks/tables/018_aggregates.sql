@@ -23,24 +23,11 @@ REFRESH EVERY 30 SECOND DEPENDS ON visits_changed
     undecided UInt64 COMMENT 'of the waiting, those that have not moved on',
     furthest UInt64 COMMENT 'of the visits, those that came no further than this stage',
     seconds_to_move_on Float64,
-    each_seconds_to_move_on Array(Float64) COMMENT 'one for each visit that moved on, for medians',
     revenue Decimal(38, 2)
 )
 ENGINE = MergeTree
 ORDER BY (funnel, stage, entry_day)
 AS
-WITH
-    entries AS
-    (
-        SELECT
-            funnel, account_id, outcome, first_channel, first_channel_group, first_campaign, currency, revenue,
-            stage, entry_day, microseconds,
-            microseconds >= 0 AS has_moved_on,
-            entry = indexOf(entry_positions, arrayMax(entry_positions)) AS is_furthest
-        FROM visits
-        ARRAY JOIN
-            entry_stages AS stage, entry_days AS entry_day, move_on_microseconds AS microseconds, arrayEnumerate(entry_stages) AS entry
-    )
 SELECT
     funnel,
     stage,
@@ -48,22 +35,75 @@ SELECT
     first_channel,
     first_channel_group,
     first_campaign,
-    s.segment AS segment,
+    segment,
     currency,
     count() AS entered,
-    countIf(has_moved_on) AS moved_on,
+    countIf(microseconds >= 0) AS moved_on,
     countIf(outcome = 'won') AS won,
     countIf(outcome = 'lost') AS lost,
     countIf(outcome = 'expired') AS expired,
     countIf(outcome = 'waiting') AS waiting,
-    countIf(outcome = 'waiting' AND NOT has_moved_on) AS undecided,
-    countIf(is_furthest) AS furthest,
-    sumIf(microseconds, has_moved_on) / 1000000 AS seconds_to_move_on,
-    groupArrayIf(microseconds / 1000000, has_moved_on) AS each_seconds_to_move_on,
-    sum(e.revenue) AS revenue
-FROM entries AS e
-LEFT JOIN (SELECT account_id, segment FROM account_segments FINAL) AS s ON s.account_id = e.account_id
-GROUP BY funnel, stage, entry_day, first_channel, first_channel_group, first_campaign, segment, currency;
+    countIf(outcome = 'waiting' AND microseconds < 0) AS undecided,
+    countIf(place = furthest_place) AS furthest,
+    sumIf(microseconds, microseconds >= 0) / 1000000 AS seconds_to_move_on,
+    sum(s.revenue) AS revenue
+FROM
+(
+    -- The segment is looked up once a visit, not once a stage of it.
+    SELECT
+        v.funnel AS funnel, first_channel, first_channel_group, first_campaign, a.segment AS segment, currency, outcome, v.revenue AS revenue,
+        entry_stages, entry_days, move_on_microseconds, indexOf(entry_positions, v.furthest) AS furthest_place
+    FROM visits AS v
+    LEFT ANY JOIN (SELECT account_id, segment FROM account_segments FINAL) AS a ON a.account_id = v.account_id
+) AS s
+ARRAY JOIN
+    entry_stages AS stage, entry_days AS entry_day, move_on_microseconds AS microseconds, arrayEnumerate(entry_stages) AS place
+GROUP BY funnel, stage, entry_day, first_channel, first_channel_group, first_campaign, segment, currency
+SETTINGS max_threads = 2;
+
+-- How long visits were in a stage before they moved on: medians can't be put together from those of parts.
+DROP VIEW IF EXISTS velocity_stages SYNC;
+
+CREATE MATERIALIZED VIEW IF NOT EXISTS velocity_stages
+REFRESH EVERY 30 SECOND DEPENDS ON visits_changed
+(
+    funnel LowCardinality(String),
+    stage LowCardinality(String),
+    moved_on UInt64,
+    quantiles Array(Float64) COMMENT 'median, three quarters, nine tenths, in microseconds'
+)
+ENGINE = MergeTree
+ORDER BY (funnel, stage)
+AS
+SELECT funnel, stage, count() AS moved_on, quantilesExactInclusive(0.5, 0.75, 0.9)(microseconds) AS quantiles
+FROM visits
+ARRAY JOIN entry_stages AS stage, move_on_microseconds AS microseconds
+WHERE microseconds >= 0
+GROUP BY funnel, stage
+SETTINGS max_threads = 2;
+
+-- The same by the week in which they entered it.
+DROP VIEW IF EXISTS velocity_weeks SYNC;
+
+CREATE MATERIALIZED VIEW IF NOT EXISTS velocity_weeks
+REFRESH EVERY 30 SECOND DEPENDS ON visits_changed
+(
+    funnel LowCardinality(String),
+    stage LowCardinality(String),
+    week Date,
+    moved_on UInt64,
+    quantiles Array(Float64) COMMENT 'as in velocity_stages'
+)
+ENGINE = MergeTree
+ORDER BY (funnel, stage, week)
+AS
+SELECT
+    funnel, stage, toMonday(entry_day) AS week, count() AS moved_on, quantilesExactInclusive(0.5, 0.75, 0.9)(microseconds) AS quantiles
+FROM visits
+ARRAY JOIN entry_stages AS stage, entry_days AS entry_day, move_on_microseconds AS microseconds
+WHERE microseconds >= 0
+GROUP BY funnel, stage, week
+SETTINGS max_threads = 2;
 
 -- How many visits, of those that were opened in a week, had come to a place in the funnel or beyond it after how many days. All are at the first
 -- place, after 0 days. A place is that of the newest version that has the stage.
@@ -83,37 +123,28 @@ REFRESH EVERY 30 SECOND DEPENDS ON visits_changed
 ENGINE = MergeTree
 ORDER BY (funnel, week, position, day)
 AS
-WITH
-    places AS
+WITH reached AS
     (
-        SELECT funnel, mapFromArrays(groupArray(toString(stage)), groupArray(position)) AS place_of
-        FROM (SELECT funnel, stage, argMax(position, funnel_version) AS position FROM funnel_stages FINAL GROUP BY funnel, stage)
-        GROUP BY funnel
-    ),
-    placed AS
-    (
+        -- An element that came from place `below` to place `place` reached all in between on that day.
         SELECT
-            v.funnel AS funnel,
-            toMonday(opened_on) AS week,
-            opened_at,
-            arrayMap(s -> place_of[toString(s)], entry_stages) AS reached,
-            arrayMap(t -> toUnixTimestamp64Micro(t), entry_at) AS times,
-            arrayJoin(range(1, toUInt16(arrayMax(reached) + 1))) AS position,
-            arrayMin(arrayFilter((t, p) -> p >= position, times, reached)) - toUnixTimestamp64Micro(opened_at) AS after
-        FROM visits AS v
-        INNER JOIN places AS p ON p.funnel = v.funnel
-        WHERE notEmpty(entry_stages)
+            funnel, toMonday(opened_on) AS week, below, place, day,
+            count() AS number, min(opened_at) AS first, max(opened_at) AS last
+        FROM visits
+        ARRAY JOIN arrayPushFront(arrayPopBack(reach_places), 0) AS below, reach_places AS place, reach_days AS day
+        GROUP BY funnel, week, below, place, day
     )
 SELECT
     funnel,
     week,
     position,
-    toUInt32(intDiv(after + 86399999999, 86400000000)) AS day,
-    count() AS visits,
-    min(opened_at) AS first_opened_at,
-    max(opened_at) AS last_opened_at
-FROM placed
-GROUP BY funnel, week, position, day;
+    day,
+    sum(number) AS visits,
+    min(first) AS first_opened_at,
+    max(last) AS last_opened_at
+FROM reached
+ARRAY JOIN range(below + 1, place + 1) AS position
+GROUP BY funnel, week, position, day
+SETTINGS max_threads = 2;
 
 -- How visits ended (or that they didn't), by where they came from.
 DROP VIEW IF EXISTS visit_outcomes SYNC;
@@ -141,14 +172,15 @@ SELECT
     first_campaign,
     currency,
     outcome,
-    if(outcome = 'lost', stages[-2], '') AS from_stage,
+    lost_from AS from_stage,
     reason,
     count() AS visits,
     countIf(furthest >= 2) AS leads,
     sum(v.revenue) AS revenue
 FROM visits AS v
-WHERE notEmpty(entry_stages)
-GROUP BY funnel, first_channel_group, first_campaign, currency, outcome, from_stage, reason;
+WHERE v.furthest > 0
+GROUP BY funnel, first_channel_group, first_campaign, currency, outcome, from_stage, reason
+SETTINGS max_threads = 2;
 
 -- How often visits moved from one stage to another, and how many did.
 DROP VIEW IF EXISTS flow_moves SYNC;
@@ -166,21 +198,30 @@ REFRESH EVERY 30 SECOND DEPENDS ON visits_changed
 ENGINE = MergeTree
 ORDER BY (funnel, from_stage, to_stage, kind)
 AS
+WITH ways AS
+    (
+        -- There are far fewer ways than visits.
+        SELECT
+            funnel,
+            arrayMap(row -> splitByChar('\x1f', row), splitByChar('\x1e', path)) AS rows,
+            arrayMap(row -> row[2], rows) AS to_stages,
+            arrayZip(arrayPushFront(arrayPopBack(to_stages), ''), to_stages, arrayMap(row -> row[1], rows)) AS all_moves,
+            count() AS number
+        FROM visits
+        WHERE furthest > 0
+        GROUP BY funnel, path
+    )
 SELECT
     funnel,
     move.1 AS from_stage,
     move.2 AS to_stage,
     move.3 AS kind,
-    countIf(nth = 1) AS visits,
-    count() AS moves
-FROM
-(
-    SELECT funnel, arrayZip(arrayPushFront(arrayPopBack(stages), ''), stages, kinds) AS all_moves
-    FROM visits
-    WHERE notEmpty(entry_stages)
-)
+    sumIf(number, nth = 1) AS visits,
+    sum(number) AS moves
+FROM ways
 ARRAY JOIN all_moves AS move, arrayEnumerateUniq(all_moves) AS nth
-GROUP BY funnel, from_stage, to_stage, kind;
+GROUP BY funnel, from_stage, to_stage, kind
+SETTINGS max_threads = 2;
 
 -- When which campaign's visits were won, and when money came in: repeats on their own day.
 DROP VIEW IF EXISTS payment_days SYNC;
@@ -209,7 +250,8 @@ FROM
     WHERE outcome = 'won'
 )
 ARRAY JOIN days AS day, amounts AS amount, arrayEnumerate(days) AS nth
-GROUP BY funnel, day, first_campaign, currency;
+GROUP BY funnel, day, first_campaign, currency
+SETTINGS max_threads = 2;
 
 -- Who was won in a month, and how many of them paid again so many months later.
 DROP VIEW IF EXISTS retention_months SYNC;
@@ -255,7 +297,7 @@ SELECT
     sumMapIf(map(currency, toDecimal128(amount, 2)), amount != 0) AS revenue
 FROM payments
 GROUP BY funnel, month, months_after
-SETTINGS optimize_aggregation_in_order = 1;
+SETTINGS max_threads = 2;
 
 -- How accounts stand: as the furthest of their people does, or as most of them do, as the funnel file says. People stand where their last visit does;
 -- the order is expired, lost, the stages, won.
@@ -372,4 +414,5 @@ FROM
     FULL JOIN paid AS p ON p.funnel = s.funnel AND p.account_id = s.account_id
 ) AS a
 INNER JOIN funnels AS f ON f.funnel = a.funnel
-LEFT JOIN (SELECT account_id, segment FROM account_segments FINAL) AS g ON g.account_id = a.account_id;
+LEFT JOIN (SELECT account_id, segment FROM account_segments FINAL) AS g ON g.account_id = a.account_id
+SETTINGS max_threads = 2;

@@ -26,42 +26,60 @@ SELECT
     entered, moved_on, won, lost, expired, waiting, seconds_to_move_on, revenue
 FROM conversion_cohorts;
 
+-- How long visits that moved on from a stage had been in it, from the first entry; in seconds.
+CREATE OR REPLACE VIEW stage_velocity
+DEFINER = CURRENT_USER SQL SECURITY DEFINER
+AS
+SELECT
+    v.funnel AS funnel,
+    s.position AS position,
+    v.stage AS stage,
+    v.moved_on AS moved_on,
+    v.quantiles[1] / 1000000 AS median_seconds,
+    v.quantiles[2] / 1000000 AS p75_seconds,
+    v.quantiles[3] / 1000000 AS p90_seconds
+FROM velocity_stages AS v
+INNER JOIN
+(
+    SELECT funnel, stage, argMax(position, funnel_version) AS position
+    FROM funnel_stages FINAL
+    GROUP BY funnel, stage
+) AS s ON s.funnel = v.funnel AND s.stage = v.stage
+ORDER BY funnel, position, stage;
+
 -- Is it getting slower? A week is mature when it is over and all of its visits have moved on or are closed; before that, only the fast ones are seen.
 CREATE OR REPLACE VIEW stage_velocity_weekly
 DEFINER = CURRENT_USER SQL SECURITY DEFINER
 AS
-WITH stages AS
+WITH
+    stages AS
     (
         SELECT
             funnel, stage, argMax(position, funnel_version) AS position, argMax(toString(timezone), funnel_version) AS timezone
         FROM funnel_stages FINAL
         GROUP BY funnel, stage
+    ),
+    open AS
+    (
+        SELECT funnel, stage, toMonday(entry_day) AS week, sum(undecided) AS waiting
+        FROM conversion_cohorts
+        WHERE undecided > 0
+        GROUP BY funnel, stage, week
     )
 SELECT
-    c.funnel AS funnel,
+    v.funnel AS funnel,
     s.position AS position,
-    c.stage AS stage,
-    c.week AS week,
-    c.moved_on AS moved_on,
-    c.quantiles[1] AS median_seconds,
-    c.quantiles[2] AS p75_seconds,
-    c.quantiles[3] AS p90_seconds,
-    c.waiting AS waiting,
-    (c.waiting = 0 AND toDate(formatDateTime(now64(6, 'UTC'), '%F', s.timezone)) >= c.week + 7)::Bool AS is_mature
-FROM
-(
-    SELECT
-        funnel,
-        stage,
-        toMonday(entry_day) AS week,
-        sum(moved_on) AS moved_on,
-        sum(undecided) AS waiting,
-        quantilesExactInclusiveArray(0.5, 0.75, 0.9)(each_seconds_to_move_on) AS quantiles
-    FROM conversion_cohorts
-    GROUP BY funnel, stage, week
-) AS c
-INNER JOIN stages AS s ON s.funnel = c.funnel AND s.stage = c.stage
-WHERE c.moved_on > 0
+    v.stage AS stage,
+    v.week AS week,
+    v.moved_on AS moved_on,
+    v.quantiles[1] / 1000000 AS median_seconds,
+    v.quantiles[2] / 1000000 AS p75_seconds,
+    v.quantiles[3] / 1000000 AS p90_seconds,
+    o.waiting AS waiting,
+    (o.waiting = 0 AND toDate(formatDateTime(now64(6, 'UTC'), '%F', s.timezone)) >= v.week + 7)::Bool AS is_mature
+FROM velocity_weeks AS v
+INNER JOIN stages AS s ON s.funnel = v.funnel AND s.stage = v.stage
+LEFT JOIN open AS o ON o.funnel = v.funnel AND o.stage = v.stage AND o.week = v.week
 ORDER BY funnel, position, stage, week;
 
 -- Of the visits that were opened in a week, how many had reached each stage after how many days. A day that not all of them are old enough for is
