@@ -130,7 +130,7 @@ WITH reached AS
             funnel, toMonday(opened_on) AS week, below, place, day,
             count() AS number, min(opened_at) AS first, max(opened_at) AS last
         FROM visits
-        ARRAY JOIN arrayPushFront(arrayPopBack(reach_places), 0) AS below, reach_places AS place, reach_days AS day
+        ARRAY JOIN arrayShiftRight(reach_places, 1) AS below, reach_places AS place, reach_days AS day
         GROUP BY funnel, week, below, place, day
     )
 SELECT
