@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from clickhouse_driver import Client
 from clickhouse_driver.errors import Error
@@ -27,7 +27,6 @@ from benchmarks.reports_data import HISTORY, STAGES, fill, recent
 from benchmarks.reports_questions import FILL_RAW_EVENTS, QUESTIONS, RAW_EVENTS
 from benchmarks.reports_tables import markdown, write
 from funnel.definition import load_funnels
-from journey.errors import JourneyError
 from journey.local_clickhouse import ClickHouseError, EmbeddedClickHouse
 from sinks.funnels import write_funnels
 from sinks.migrations import migrate
@@ -51,9 +50,13 @@ def main() -> int:
     options = _arguments()
     console = Console(stderr=True)
     try:
-        with tempfile.TemporaryDirectory(prefix="bench-reports-", dir=options.directory) as work, console.status("") as status:
-            results = measure(Path(work), options.prospects, options.rounds, status.update)
-    except (JourneyError, ClickHouseError, Error) as error:
+        with (
+            tempfile.TemporaryDirectory(prefix="bench-reports-", dir=options.directory) as work,
+            console.status("starting ClickHouse") as status,
+            EmbeddedClickHouse(Path(work) / "clickhouse", memory_bytes=MEMORY_BYTES) as server,
+        ):
+            results = measure(server, options.prospects, options.rounds, status.update)
+    except (ClickHouseError, Error) as error:
         console.print(str(error)[:2000], style="red", markup=False)
         return 1
     except KeyboardInterrupt:
@@ -64,37 +67,51 @@ def main() -> int:
     return 0
 
 
-def measure(work: Path, prospects: int, rounds: int, say: Say) -> dict[str, Any]:
-    """All figures, in a directory that is empty.
+def measure(server: EmbeddedClickHouse, prospects: int, rounds: int, say: Say) -> dict[str, Any]:
+    """All figures.
 
     Args:
-        work: where ClickHouse keeps its data.
+        server: gets a database of its own, `bench`, which stays.
         prospects: how many there are.
         rounds: how often a report is read; the median counts.
         say: told what is going on.
+
+    Raises:
+        clickhouse_driver.errors.Error: something could not be computed, within the server's memory for one.
     """
-    with EmbeddedClickHouse(work / "clickhouse", memory_bytes=MEMORY_BYTES) as server:
-
-        def connect(database: str) -> Client:
-            settings = {"max_threads": 2}
-            return Client(server.host, port=server.native_port, database=database, settings=settings, send_receive_timeout=3_600)
-
-        with contextlib.closing(_Server(connect, server)) as clickhouse:
-            return _measure(clickhouse, connect, prospects, rounds, say)
+    with _Server(server) as clickhouse:
+        return _measure(clickhouse, prospects, rounds, say)
 
 
 class _Server:
-    """A connection, with what the server used meanwhile."""
+    """Connections, and what the server used meanwhile."""
 
-    def __init__(self, connect: Callable[[str], Client], server: EmbeddedClickHouse) -> None:
-        Client.execute(connect(""), f"CREATE DATABASE {DATABASE}")
-        self.execute = connect(DATABASE).execute
-        self._watching = connect(DATABASE)
+    def __init__(self, server: EmbeddedClickHouse) -> None:
         self._server = server
+        self._clients: list[Client] = []
 
-    def close(self) -> None:
-        """Leave."""
-        self._watching.disconnect()
+    def __enter__(self) -> Self:
+        self.connect("").execute(f"CREATE DATABASE IF NOT EXISTS {DATABASE}")
+        self.client, self._watching = self.connect(DATABASE), self.connect(DATABASE)
+        self.execute = self.client.execute
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for client in self._clients:
+            client.disconnect()
+
+    def connect(self, database: str) -> Client:
+        """A client that uses two threads."""
+        settings = {"max_threads": 2}
+        client = Client(
+            self._server.host,
+            port=self._server.native_port,
+            database=database,
+            settings=settings,
+            send_receive_timeout=3_600,
+        )
+        self._clients.append(client)
+        return client
 
     @property
     def cpu_seconds(self) -> float:
@@ -133,9 +150,13 @@ class _Server:
         return found
 
 
-def _measure(clickhouse: _Server, connect: Callable[[str], Client], prospects: int, rounds: int, say: Say) -> dict[str, Any]:
-    results: dict[str, Any] = {"machine": report.machine("no broker"), "memory_limit_mib": MEMORY_BYTES // 2**20, "rounds": rounds}
-    _prepare(clickhouse, connect)
+def _measure(clickhouse: _Server, prospects: int, rounds: int, say: Say) -> dict[str, Any]:
+    results: dict[str, Any] = {
+        "machine": report.machine("no broker"),
+        "memory_limit_mib": MEMORY_BYTES // 2**20,
+        "rounds": rounds,
+    }
+    _prepare(clickhouse)
     began = time.perf_counter()
     fill(clickhouse.execute, prospects, HISTORY, say)
     _settle(clickhouse, say)
@@ -155,7 +176,10 @@ def _measure(clickhouse: _Server, connect: Callable[[str], Client], prospects: i
     results["questions"] = []
     for question in QUESTIONS:
         say(f"asking: {question.name}")
-        asked = {"name": question.name, "milliseconds": [_milliseconds(clickhouse, question.of_views) for _ in range(rounds)]}
+        asked = {
+            "name": question.name,
+            "milliseconds": [_milliseconds(clickhouse, question.of_views) for _ in range(rounds)],
+        }
         asked["median"] = round(statistics.median(asked["milliseconds"]), 1)
         if question.of_events:
             asked["of_raw_events"] = round(_milliseconds(clickhouse, question.of_events), 1)
@@ -163,15 +187,17 @@ def _measure(clickhouse: _Server, connect: Callable[[str], Client], prospects: i
     return results
 
 
-def _prepare(clickhouse: _Server, connect: Callable[[str], Client]) -> None:
+def _prepare(clickhouse: _Server) -> None:
     """Tables, and views that are refreshed when we say so."""
-    migrate(connect, DATABASE)
+    migrate(clickhouse.connect, DATABASE)
     for view in (REBUILT, CHANGED, VISITS, *AGGREGATES):
         clickhouse.execute(f"ALTER TABLE {view} MODIFY REFRESH EVERY 1 YEAR")
         clickhouse.execute(f"SYSTEM WAIT VIEW {view}")
-    write_funnels(connect(DATABASE), load_funnels([ROOT / "funnels" / "sales.toml"]))
+    write_funnels(clickhouse.client, load_funnels([ROOT / "funnels" / "sales.toml"]))
     # As if it had been long ago: stages that were written just now concern every prospect.
-    clickhouse.execute("ALTER TABLE funnel_stages UPDATE written_at = toDateTime64('2025-12-01', 3, 'UTC') WHERE true SETTINGS mutations_sync = 1")
+    clickhouse.execute(
+        "ALTER TABLE funnel_stages UPDATE written_at = toDateTime64('2025-12-01', 3, 'UTC') WHERE true SETTINGS mutations_sync = 1"
+    )
     clickhouse.execute(RAW_EVENTS)
 
 
@@ -180,14 +206,19 @@ def _fill_raw_events(clickhouse: _Server) -> None:
     for number in range(SLICES):
         # UUIDs are compared by their last half first, so slices of that are slices of the table's key.
         first, last = f"{number * 16 // SLICES:x}", f"{(number + 1) * 16 // SLICES - 1:x}"
-        bounds = {"first": f"toUUID('00000000-0000-0000-{first}{'0' * 3}-{'0' * 12}')", "last": f"toUUID('ffffffff-ffff-ffff-{last}{'f' * 3}-{'f' * 12}')"}
+        bounds = {
+            "first": f"toUUID('00000000-0000-0000-{first}{'0' * 3}-{'0' * 12}')",
+            "last": f"toUUID('ffffffff-ffff-ffff-{last}{'f' * 3}-{'f' * 12}')",
+        }
         clickhouse.execute(FILL_RAW_EVENTS.format(stages=list(STAGES), types=types, **bounds))
 
 
 def _settle(clickhouse: _Server, say: Say) -> None:
     """Wait until nothing is merged any more: it would take a core from what is measured."""
     deadline = time.monotonic() + _SETTLE_SECONDS
-    while time.monotonic() < deadline and (merging := clickhouse.execute("SELECT round(sum(progress) / count(), 2) FROM system.merges HAVING count() > 0")):
+    while time.monotonic() < deadline and (
+        merging := clickhouse.execute("SELECT round(sum(progress) / count(), 2) FROM system.merges HAVING count() > 0")
+    ):
         say(f"merges: {merging[0][0]:.0%}")
         time.sleep(0.5)
 
@@ -197,8 +228,10 @@ def _sizes(clickhouse: _Server) -> dict[str, Any]:
     ((stored, parts, size),) = clickhouse.execute(
         "SELECT sum(rows), count(), sum(bytes_on_disk) FROM system.parts WHERE active AND database = currentDatabase() AND table = 'stage_transitions'"
     )
-    ((prospects, visits),) = clickhouse.execute("SELECT uniqExact(prospect_id), count() FROM visits SETTINGS max_threads = 1")
-    ((changed,),) = clickhouse.execute(f"SELECT count() FROM {CHANGED}")  # noqa: S608  a constant
+    ((prospects, visits),) = clickhouse.execute(
+        "SELECT uniqExact(prospect_id), count() FROM visits SETTINGS max_threads = 1"
+    )
+    ((changed,),) = clickhouse.execute(f"SELECT count() FROM {CHANGED}")
     ((events,),) = clickhouse.execute("SELECT count() FROM raw_events")
     return {
         "transitions": rows, "stored_rows": stored, "parts": parts, "bytes": size,
@@ -216,7 +249,9 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.reports", description=__doc__)
     parser.add_argument("--prospects", type=int, default=PROSPECTS)
     parser.add_argument("--rounds", type=int, default=ROUNDS)
-    parser.add_argument("--directory", help="where the data is kept meanwhile; the system's own for such things unless given")
+    parser.add_argument(
+        "--directory", help="where the data is kept meanwhile; the system's own for such things unless given"
+    )
     parser.add_argument("--dry", action="store_true", help="write no results")
     return parser.parse_args()
 

@@ -60,7 +60,9 @@ def recent(one_of: int) -> Wave:
     return Wave(f"prospect_hash % {one_of} = 3 % {one_of}", revision=4, shift_days=1, written_at="now64(3)")
 
 
-def fill(execute: Callable[[str], Any], prospects: int, waves: tuple[Wave, ...], progress: Callable[[str], None]) -> None:
+def fill(
+    execute: Callable[[str], Any], prospects: int, waves: tuple[Wave, ...], progress: Callable[[str], None]
+) -> None:
     """Insert waves of rows into `stage_transitions`."""
     for number, wave in enumerate(waves, 1):
         for start in range(0, prospects, CHUNK):

@@ -82,7 +82,10 @@ QUESTIONS = (
     Question("trend of time in stage", "SELECT * FROM stage_velocity_weekly WHERE funnel = 'sales'"),
     Question("flow", "SELECT * FROM flow WHERE funnel = 'sales'"),
     Question("retention", "SELECT * FROM retention WHERE funnel = 'sales'"),
-    Question("accounts, the most people first", "SELECT * FROM accounts WHERE funnel = 'sales' ORDER BY buying_group DESC LIMIT 50"),
+    Question(
+        "accounts, the most people first",
+        "SELECT * FROM accounts WHERE funnel = 'sales' ORDER BY buying_group DESC LIMIT 50",
+    ),
     Question(
         "one day's entries by campaign",
         "SELECT stage, first_campaign, entered, won, revenue FROM conversion_facts WHERE funnel = 'sales' AND entry_day = '2025-06-02'",

@@ -65,4 +65,9 @@ def _row(name: str, one: dict[str, float]) -> list[str]:
 
 def _asked(one: dict[str, Any]) -> list[str]:
     raw = one.get("of_raw_events")
-    return [one["name"], f"{one['median']:.0f}", f"{raw:,.0f}" if raw else "", f"{raw / one['median']:,.0f}" if raw else ""]
+    return [
+        one["name"],
+        f"{one['median']:.0f}",
+        f"{raw:,.0f}" if raw else "",
+        f"{raw / one['median']:,.0f}" if raw else "",
+    ]

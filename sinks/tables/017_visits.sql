@@ -152,7 +152,7 @@ FROM decoded;
 -- All visits, as they were when this was built. On one thread, and in the order in which the table is sorted, so that memory does not grow with
 -- their number and the other cores are left to those who read.
 CREATE MATERIALIZED VIEW IF NOT EXISTS visits_rebuilt
-REFRESH EVERY 1 HOUR
+REFRESH EVERY 30 MINUTE
 (
     funnel LowCardinality(String),
     prospect_id UUID,
@@ -196,25 +196,28 @@ FROM visits_now
 SETTINGS optimize_aggregation_in_order = 1, max_threads = 1;
 
 -- Of whom a row may have become visible since then. A row gets its `written_at` when the server takes its batch, and is seen when that is on disk:
--- ten minutes are far more than a batch may take. Other stages than those that were looked up concern everybody.
+-- ten minutes are far more than a batch may take. Other stages than those that were looked up concern everybody; so do more changes than a set that
+-- each report has in memory should hold. Then there is one row that says so.
 CREATE MATERIALIZED VIEW IF NOT EXISTS changed_prospects
 REFRESH EVERY 30 SECOND
 (
-    prospect_id UUID
+    prospect_id UUID,
+    is_everybody Bool
 )
 ENGINE = MergeTree
 ORDER BY prospect_id
 AS
 WITH
-    (SELECT max(built_at) FROM visits_rebuilt) AS built_at,
+    (SELECT max(built_at) FROM visits_rebuilt) - INTERVAL 10 MINUTE AS since,
     (SELECT max(written_at) FROM funnel_stages) AS stages_written_at,
-    if(stages_written_at + INTERVAL 10 MINUTE >= built_at, toDateTime64(0, 3, 'UTC'), built_at - INTERVAL 10 MINUTE) AS since
-SELECT DISTINCT prospect_id
-FROM stage_transitions
-WHERE written_at >= since
+    (SELECT uniqCombined(prospect_id) FROM stage_transitions WHERE written_at >= since) AS number,
+    stages_written_at >= since OR number > 1000000 AS everybody
+SELECT DISTINCT if(everybody, toUUID('00000000-0000-0000-0000-000000000000'), t.prospect_id) AS prospect_id, everybody AS is_everybody
+FROM stage_transitions AS t
+WHERE everybody OR written_at >= since
 SETTINGS max_threads = 2;
 
--- Their visits as they are now. The row with visit 0 that each has says that what `visits_rebuilt` has of this prospect no longer counts, should
+-- Their visits as they are now. The row without a funnel that each has says that what `visits_rebuilt` has of this prospect no longer counts, should
 -- there be no visit any more: a reader takes both from this one table, which is swapped in at once.
 CREATE MATERIALIZED VIEW IF NOT EXISTS visits_changed
 REFRESH EVERY 30 SECOND DEPENDS ON changed_prospects
@@ -260,7 +263,7 @@ FROM
 (
     SELECT *
     FROM visits_now
-    WHERE prospect_id IN (SELECT prospect_id FROM changed_prospects)
+    WHERE prospect_id IN (SELECT prospect_id FROM changed_prospects) OR (SELECT max(is_everybody) FROM changed_prospects)
     UNION ALL
     SELECT none.funnel, c.prospect_id, none.* EXCEPT (funnel, prospect_id, built_at)
     FROM changed_prospects AS c
@@ -273,8 +276,9 @@ DEFINER = CURRENT_USER SQL SECURITY DEFINER
 AS
 SELECT * EXCEPT built_at
 FROM visits_rebuilt
-WHERE prospect_id NOT IN (SELECT prospect_id FROM visits_changed)
+WHERE prospect_id NOT IN (SELECT prospect_id FROM visits_changed WHERE funnel = '')
+    AND NOT (SELECT count() > 0 FROM visits_changed WHERE funnel = '' AND prospect_id = toUUID('00000000-0000-0000-0000-000000000000'))
 UNION ALL
 SELECT *
 FROM visits_changed
-WHERE visit > 0;
+WHERE funnel != '';
