@@ -1,5 +1,5 @@
--- What is counted over all visits, each a few rows that views read at once. Recomputed after every refresh of `visits`, so that all of them tell of
--- the same rows. What depends on the clock (is a cohort old enough?) is left to the views.
+-- What is counted over all visits, each a few rows that views read at once. Recomputed after every refresh of `visits_changed`, so that all of them tell of
+-- the same rows, side by side, so on one thread each. What depends on the clock (is a cohort old enough?) is left to the views.
 
 DROP VIEW IF EXISTS conversion_cohorts SYNC;
 
@@ -59,7 +59,7 @@ FROM
 ARRAY JOIN
     entry_stages AS stage, entry_days AS entry_day, move_on_microseconds AS microseconds, arrayEnumerate(entry_stages) AS place
 GROUP BY funnel, stage, entry_day, first_channel, first_channel_group, first_campaign, segment, currency
-SETTINGS max_threads = 2;
+SETTINGS max_threads = 1;
 
 -- How long visits were in a stage before they moved on: medians can't be put together from those of parts.
 DROP VIEW IF EXISTS velocity_stages SYNC;
@@ -80,7 +80,7 @@ FROM visits
 ARRAY JOIN entry_stages AS stage, move_on_microseconds AS microseconds
 WHERE microseconds >= 0
 GROUP BY funnel, stage
-SETTINGS max_threads = 2;
+SETTINGS max_threads = 1;
 
 -- The same by the week in which they entered it.
 DROP VIEW IF EXISTS velocity_weeks SYNC;
@@ -103,7 +103,7 @@ FROM visits
 ARRAY JOIN entry_stages AS stage, entry_days AS entry_day, move_on_microseconds AS microseconds
 WHERE microseconds >= 0
 GROUP BY funnel, stage, week
-SETTINGS max_threads = 2;
+SETTINGS max_threads = 1;
 
 -- How many visits, of those that were opened in a week, had come to a place in the funnel or beyond it after how many days. All are at the first
 -- place, after 0 days. A place is that of the newest version that has the stage.
@@ -144,7 +144,7 @@ SELECT
 FROM reached
 ARRAY JOIN range(below + 1, place + 1) AS position
 GROUP BY funnel, week, position, day
-SETTINGS max_threads = 2;
+SETTINGS max_threads = 1;
 
 -- How visits ended (or that they didn't), by where they came from.
 DROP VIEW IF EXISTS visit_outcomes SYNC;
@@ -180,7 +180,7 @@ SELECT
 FROM visits AS v
 WHERE v.furthest > 0
 GROUP BY funnel, first_channel_group, first_campaign, currency, outcome, from_stage, reason
-SETTINGS max_threads = 2;
+SETTINGS max_threads = 1;
 
 -- How often visits moved from one stage to another, and how many did.
 DROP VIEW IF EXISTS flow_moves SYNC;
@@ -221,7 +221,7 @@ SELECT
 FROM ways
 ARRAY JOIN all_moves AS move, arrayEnumerateUniq(all_moves) AS nth
 GROUP BY funnel, from_stage, to_stage, kind
-SETTINGS max_threads = 2;
+SETTINGS max_threads = 1;
 
 -- When which campaign's visits were won, and when money came in: repeats on their own day.
 DROP VIEW IF EXISTS payment_days SYNC;
@@ -251,7 +251,7 @@ FROM
 )
 ARRAY JOIN days AS day, amounts AS amount, arrayEnumerate(days) AS nth
 GROUP BY funnel, day, first_campaign, currency
-SETTINGS max_threads = 2;
+SETTINGS max_threads = 1;
 
 -- Who was won in a month, and how many of them paid again so many months later.
 DROP VIEW IF EXISTS retention_months SYNC;
@@ -297,7 +297,7 @@ SELECT
     sumMapIf(map(currency, toDecimal128(amount, 2)), amount != 0) AS revenue
 FROM payments
 GROUP BY funnel, month, months_after
-SETTINGS max_threads = 2;
+SETTINGS max_threads = 1;
 
 -- How accounts stand: as the furthest of their people does, or as most of them do, as the funnel file says. People stand where their last visit does;
 -- the order is expired, lost, the stages, won.
@@ -415,4 +415,4 @@ FROM
 ) AS a
 INNER JOIN funnels AS f ON f.funnel = a.funnel
 LEFT JOIN (SELECT account_id, segment FROM account_segments FINAL) AS g ON g.account_id = a.account_id
-SETTINGS max_threads = 2;
+SETTINGS max_threads = 1;
