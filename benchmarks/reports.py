@@ -179,11 +179,9 @@ def _measure(clickhouse: _Server, prospects: int, rounds: int, say: Say) -> dict
     results["questions"] = []
     for question in QUESTIONS:
         say(f"asking: {question.name}")
-        asked = {
-            "name": question.name,
-            "milliseconds": [_milliseconds(clickhouse, question.of_views) for _ in range(rounds)],
-        }
-        asked["median"] = round(statistics.median(asked["milliseconds"]), 1)
+        times = [_milliseconds(clickhouse, question.of_views) for _ in range(rounds)]
+        asked: dict[str, Any] = {"name": question.name, "milliseconds": [round(one, 1) for one in times]}
+        asked["median"] = round(statistics.median(times), 1)
         if question.of_events:
             asked["of_raw_events"] = round(_milliseconds(clickhouse, question.of_events), 1)
         results["questions"].append(asked)

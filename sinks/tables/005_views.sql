@@ -64,6 +64,37 @@ FROM
 WHERE is_current OR entered > 0
 ORDER BY funnel, position, stage;
 
+-- How long visits that moved on from a stage had been in it, from the first entry; in seconds.
+CREATE OR REPLACE VIEW stage_velocity
+DEFINER = CURRENT_USER SQL SECURITY DEFINER
+AS
+SELECT
+    c.funnel AS funnel,
+    position,
+    c.stage AS stage,
+    c.moved_on AS moved_on,
+    quantiles[1] AS median_seconds,
+    quantiles[2] AS p75_seconds,
+    quantiles[3] AS p90_seconds
+FROM
+(
+    SELECT
+        funnel,
+        stage,
+        sum(moved_on) AS moved_on,
+        quantilesExactInclusiveArray(0.5, 0.75, 0.9)(each_seconds_to_move_on) AS quantiles
+    FROM conversion_cohorts
+    GROUP BY funnel, stage
+) AS c
+INNER JOIN
+(
+    SELECT funnel, stage, argMax(position, funnel_version) AS position
+    FROM funnel_stages FINAL
+    GROUP BY funnel, stage
+) AS s ON s.funnel = c.funnel AND s.stage = c.stage
+WHERE c.moved_on > 0
+ORDER BY funnel, position, stage;
+
 -- One prospect's story: SELECT * FROM journey_of(prospect = '...').
 CREATE OR REPLACE VIEW journey_of
 DEFINER = CURRENT_USER SQL SECURITY DEFINER
