@@ -34,6 +34,10 @@ _FUNNEL = f"windowFunnel(7776000)(toDateTime(occurred_at), {_STEPS})"
 """Ninety days."""
 
 
+IN_ORDER = " SETTINGS optimize_aggregation_in_order = 1"
+"""Prospects are put together in the order of the table: otherwise the events of all of them are in memory at once."""
+
+
 class Question(NamedTuple):
     """One question."""
 

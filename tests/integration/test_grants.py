@@ -237,6 +237,8 @@ def test_readers_read_every_view(reader: Client) -> None:
         "funnel_stages",
         "conversion_cohorts",
         "visits",
+        "visits_now",
+        "visits_rebuilt",
         "spend",
         "account_segments",
         "targets",
