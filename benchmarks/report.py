@@ -90,7 +90,7 @@ def markdown(results: dict[str, Any]) -> str:
                 f"**The stateful job**, {contest['events']:,} events, {contest['prospects']:,} prospects; medians of {contest['rounds']};"
                 f" all gave the same {contest['rows']:,} rows."
             ),
-            _table(["contender", "events/s", "runs", "CPU µs/event", "peak MiB", "ours is"], rows),
+            table(["contender", "events/s", "runs", "CPU µs/event", "peak MiB", "ours is"], rows),
         ]
     if core := results.get("core"):
         share = (
@@ -143,7 +143,7 @@ def markdown(results: dict[str, Any]) -> str:
         ]
         parts += [
             f"**As prospects grow** ({growth[0]['events_kept_each']} events kept each; flat within {FLAT} wanted for the same events)",
-            _table(["prospects", "events fall", "events/s", "CPU µs/event", "times", "bytes a prospect"], rows),
+            table(["prospects", "events fall", "events/s", "CPU µs/event", "times", "bytes a prospect"], rows),
         ]
     return "\n\n".join(parts) + "\n"
 
@@ -172,7 +172,8 @@ def _middle(values: Sequence[float]) -> float:
     return sorted(values)[len(values) // 2]
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown; all columns but the first hold numbers."""
     lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 

@@ -17,6 +17,8 @@ from funnel.reading import FunnelError, Reading
 
 RESERVED_STAGES = ("lost", "expired")
 """What `to_stage` says of closed visits; no stage may be called so."""
+ACCOUNT_POLICIES = ("furthest", "majority")
+"""How an account stands, of whose people some are further than others."""
 
 MATCHABLE_FIELDS = frozenset(
     [
@@ -103,6 +105,8 @@ class Funnel:
     touch: tuple[Clause, ...] = ()
     """What of a team's doings touches a prospect that was handed to it; (): a completed call."""
     snooze: tuple[Snooze, ...] = ()
+    account_policy: str = "furthest"
+    """One of `ACCOUNT_POLICIES`. Reports go by it; no transition does, so it is no part of a fingerprint."""
 
 
 def load_funnels(paths: Iterable[Path]) -> tuple[Funnel, ...]:
@@ -148,7 +152,7 @@ class _Reader(Reading):
 
     def funnel(self, document: Mapping[str, Any]) -> Funnel:
         known = ("name", "version", "timezone", "window", "rest", "wake", "activity", "stage", "lost", "back")
-        self._only(document, "", (*known, "calendar", "holidays", "handoff", "snooze"))
+        self._only(document, "", (*known, "calendar", "holidays", "handoff", "snooze", "accounts"))
         timezone = self._timezone(document.get("timezone", "UTC"))
         holidays = self._holidays(document, "", "")
         calendar = self._calendar(document, "", timezone, holidays, None)
@@ -159,6 +163,7 @@ class _Reader(Reading):
             raise self._wrong("version", "expected a whole number from 0 to 4294967295")
         rest = self._table(document.get("rest", {}), "rest", ("won", "lost"))
         lost = self._table(document.get("lost", {"on": []}), "lost", ("on",))
+        accounts = self._table(document.get("accounts", {}), "accounts", ("policy",))
         wake = document.get("wake")
         return Funnel(
             name=self._name(document.get("name"), "name"),
@@ -180,6 +185,7 @@ class _Reader(Reading):
                 self._snooze(entry, f"snooze[{number}]")
                 for number, entry in enumerate(self._list(document.get("snooze", []), "snooze"))
             ),
+            account_policy=self._one_of(accounts.get("policy", "furthest"), "accounts.policy", ACCOUNT_POLICIES),
         )
 
     def _stages(self, raw: object, timezone: str, holidays: str, calendar: Calendar | None) -> tuple[Stage, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from funnel.durations import UNIT_SECONDS, parse_duration
@@ -41,6 +41,11 @@ class Reading:
     def _name(self, value: object, key: str) -> str:
         if not isinstance(value, str) or not value.strip():
             raise self._wrong(key, "expected a non-empty string")
+        return value
+
+    def _one_of(self, value: object, key: str, known: Sequence[str]) -> str:
+        if not isinstance(value, str) or value not in known:
+            raise self._wrong(key, f"expected one of {', '.join(known)}")
         return value
 
     def _list(self, value: object, key: str) -> list[Any]:

@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 
 from journey.cli_alerts import alerts_app
 from journey.cli_letters import letters_app
+from journey.cli_load import load_app
 from journey.cli_options import DataDirOption, FunnelOption
 from journey.errors import JourneyError
 from journey.screen import terminal
@@ -250,6 +251,7 @@ def produce(
 
 app.add_typer(letters_app, name="dead-letters")
 app.add_typer(alerts_app, name="alerts")
+app.add_typer(load_app, name="load")
 
 
 @app.command()

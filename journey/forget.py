@@ -128,7 +128,7 @@ def _forget(stack: Stack, client: Any, subject: Subject, progress: Progress) -> 
         yield Removed(f"table {table}", _count(count, "row"))
     yield Removed("table dead_letters", _count(delete_letters(client, traces, progress), "letter"))
     progress("aggregating", 0)
-    stack.refresh()
+    stack.rebuild()
     if old := wait_for_old_parts(client, progress):
         yield Removed("ClickHouse's disk", f"{_count(old, 'replaced part')} to go, by itself (old_parts_lifetime)")
     if stack.broker is None:

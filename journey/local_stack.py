@@ -35,7 +35,7 @@ from journey.processes import Child, Supervisor
 from journey.settings import Settings
 from journey.telemetry import LOOPBACK
 from journey.wiring import sink_group, worker_config
-from sinks.refresh import refresh
+from sinks.refresh import rebuild, refresh
 
 _IN_ORDER = (0, -signal.SIGTERM)
 """How workers end that leave nothing untold: as they were asked to, or before they could hear it, when they had done nothing yet."""
@@ -100,6 +100,10 @@ class Stack:
     def refresh(self) -> None:
         """Bring the aggregates up to now."""
         refresh(self._reader)
+
+    def rebuild(self) -> None:
+        """The same after rows were deleted."""
+        rebuild(self._reader)
 
     def check(self) -> None:
         """Restart what died.

@@ -9,7 +9,10 @@ from typing import Any
 from funnel.definition import Funnel
 from sinks.errors import FunnelRefusedError
 
-_COLUMNS = "funnel, funnel_version, position, stage, team, stall_after_seconds, window_seconds, timezone"
+_COLUMNS = (
+    "funnel, funnel_version, position, stage, team, stall_after_seconds, window_seconds, timezone, account_policy"
+)
+_TIMEZONE = -2
 _MICROSECONDS = 1_000_000
 
 
@@ -28,7 +31,7 @@ def write_funnels(client: Any, funnels: Iterable[Funnel]) -> int:
         clickhouse_driver.errors.Error: the server is away, or refuses.
     """
     wanted = {row[:3]: row for funnel in funnels for row in _rows(funnel)}
-    zones = {row[-1] for row in wanted.values()}
+    zones = {row[_TIMEZONE] for row in wanted.values()}
     known = (
         {
             name
@@ -40,7 +43,7 @@ def write_funnels(client: Any, funnels: Iterable[Funnel]) -> int:
         else set()
     )
     if unknown := sorted(zones - known):
-        names = ", ".join(sorted({row[0] for row in wanted.values() if row[-1] in unknown}))
+        names = ", ".join(sorted({row[0] for row in wanted.values() if row[_TIMEZONE] in unknown}))
         raise FunnelRefusedError(
             f"this ClickHouse has no time zone {', '.join(unknown)} (funnel {names}): update it, or name another zone in the funnel file"
         )
@@ -70,6 +73,7 @@ def _rows(funnel: Funnel) -> list[tuple[Any, ...]]:
             None if stage.stall_after is None else stage.stall_after / _MICROSECONDS,
             funnel.window / _MICROSECONDS,
             funnel.timezone,
+            funnel.account_policy,
         )
         for position, stage in enumerate(funnel.stages, 1)
     ]

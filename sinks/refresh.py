@@ -3,12 +3,31 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 from typing import Any
 
 from clickhouse_driver.errors import ServerException
 
+REBUILT = "visits_rebuilt"
+"""The refreshable materialised view with a row for each visit as it was some time ago. What it lacks is in `visits_changed`, so it need not be refreshed."""
+CHANGED = "changed_prospects"
+"""Whose rows were written since."""
+VISITS = "visits_changed"
+"""Their visits as they are now, the other part of `visits`."""
 COHORTS = "conversion_cohorts"
-"""The refreshable materialised view that `conversion_facts`, `funnel` and `stage_velocity` read."""
+"""The one that `conversion_facts` and `funnel` read."""
+AGGREGATES = (
+    COHORTS,
+    "velocity_stages",
+    "velocity_weeks",
+    "cohort_days",
+    "visit_outcomes",
+    "flow_moves",
+    "payment_days",
+    "retention_months",
+    "account_standings",
+)
+"""Those that are made from `visits`."""
 
 
 def refresh(client: Any) -> None:
@@ -20,8 +39,30 @@ def refresh(client: Any) -> None:
     Raises:
         clickhouse_driver.errors.Error: the server is away, or could not compute them.
     """
+    for views in ((CHANGED,), (VISITS,), AGGREGATES):
+        _refresh(client, views)
+
+
+def rebuild(client: Any) -> None:
+    """As `refresh`, and all visits are put together again: for when rows were deleted rather than taken back, which leaves no trace of whose they were.
+
+    Args:
+        client: as for `refresh`.
+
+    Raises:
+        clickhouse_driver.errors.Error: the server is away, or could not compute them.
+    """
+    _refresh(client, (REBUILT,))
+    refresh(client)
+
+
+def _refresh(client: Any, views: Sequence[str]) -> None:
+    """Recompute views that don't read one another, side by side."""
     # A refresh that runs already may have begun before our rows were there, and asking for another has no effect meanwhile.
-    with contextlib.suppress(ServerException):  # that one's failure is not ours
-        client.execute(f"SYSTEM WAIT VIEW {COHORTS}")
-    client.execute(f"SYSTEM REFRESH VIEW {COHORTS}")
-    client.execute(f"SYSTEM WAIT VIEW {COHORTS}")
+    for view in views:
+        with contextlib.suppress(ServerException):  # that one's failure is not ours
+            client.execute(f"SYSTEM WAIT VIEW {view}")
+    for view in views:
+        client.execute(f"SYSTEM REFRESH VIEW {view}")
+    for view in views:
+        client.execute(f"SYSTEM WAIT VIEW {view}")

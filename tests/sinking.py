@@ -149,10 +149,17 @@ def stored(clickhouse: ClickHouse) -> tuple[list[TransitionRow], list[ProspectRo
     def columns(kind: type[Any], times: tuple[str, ...]) -> str:
         return ", ".join(f"toUnixTimestamp64Micro({name})" if name in times else name for name in kind._fields)
 
+    def values(row: tuple[Any, ...]) -> Iterator[Any]:
+        for value in row:
+            yield tuple(value) if isinstance(value, list) else value
+
     transitions = columns(TransitionRow, ("entered_at", "visit_opened_at"))
     standings = columns(ProspectRow, ("stage_entered_at", "last_activity_at", "stalled_since"))
     return (
-        sorted(TransitionRow(*row) for row in clickhouse.query(f"SELECT {transitions} FROM stage_transitions FINAL")),
+        sorted(
+            TransitionRow(*values(row))
+            for row in clickhouse.query(f"SELECT {transitions} FROM stage_transitions FINAL")
+        ),
         sorted(ProspectRow(*row) for row in clickhouse.query(f"SELECT {standings} FROM prospects FINAL")),
     )
 

@@ -56,7 +56,10 @@ QUICKSTART = "docs/quickstart.md"
 DEMO, OWN_RUN = "journey demo", "journey run events.ndjson"
 STACKS = (DEMO, OWN_RUN)
 """Commands that start a stack; both run at once, as most of their time is waiting."""
-LISTED = ("funnel", "stage_velocity", "standings", "aliases", "prospect_now", "shared", "unanswered")
+QUESTIONS = "docs/queries.md"
+LOADED = ("spend spend.csv", "segments segments.csv", "targets targets.toml")
+"""What the questions are about beside events: files that the page shows."""
+LISTED = ("funnel", "stage_velocity", "flow", "standings", "aliases", "prospect_now", "shared", "unanswered")
 TABLES = (
     "stage_transitions",
     "prospects",
@@ -69,6 +72,17 @@ TABLES = (
     "funnel_stages",
     "dead_letters",
     "conversion_facts",
+    "conversion_by_group",
+    "stage_velocity_weekly",
+    "cohorts",
+    "campaigns",
+    "lost_reasons",
+    "accounts",
+    "retention",
+    "target_attainment",
+    "spend",
+    "account_segments",
+    "targets",
 )
 
 _BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -86,7 +100,7 @@ def blocks(page: str, language: str) -> list[str]:
     return [text for found, text in _BLOCK.findall((ROOT / page).read_text()) if found == language]
 
 
-QUERIES = blocks("docs/tables.md", "sql")
+QUERIES = blocks(QUESTIONS, "sql")
 
 
 class Console(NamedTuple):
@@ -113,11 +127,12 @@ def squeezed(text: str) -> str:
     return re.sub(r"[ \t]+", " ", text)
 
 
-def place_of_quickstart(directory: Path) -> Path:
-    """The directory that somebody follows the quickstart in, with the files that it shows."""
-    text = (ROOT / QUICKSTART).read_text()
-    for name, content in re.findall(r"<!-- file: (\S+) -->\n```\w+\n(.*?)```", text, re.DOTALL):
-        (directory / name).write_text(content)
+def place_with_files(directory: Path) -> Path:
+    """The directory that somebody follows the pages in, with the files that they show."""
+    for page in (QUICKSTART, QUESTIONS):
+        text = (ROOT / page).read_text()
+        for name, content in re.findall(r"<!-- file: (\S+) -->\n```\w+\n(.*?)```", text, re.DOTALL):
+            (directory / name).write_text(content)
     return directory
 
 
@@ -143,7 +158,7 @@ def test_what_the_docs_show(tmp_path: Path) -> None:
 
     One test, because it is one stack: tests of their own could run in several processes, each with a demo to wait for.
     """
-    place = place_of_quickstart(tmp_path)
+    place = place_with_files(tmp_path)
     commands = consoles(QUICKSTART)
     began = now_micros()
     outputs = outputs_of(STACKS, place)
@@ -152,6 +167,7 @@ def test_what_the_docs_show(tmp_path: Path) -> None:
         client = Client(server.host, port=server.native_port, database="journey")
         # `journey sql` finds this server, so they can all ask at once.
         outputs |= outputs_of([one.command for one in commands if one.command not in outputs], place)
+        outputs_of([f"journey load {one} --data-dir .journey/demo" for one in LOADED], place)
         wrong = [*what_is_not_said(commands, outputs), *what_the_demo_does_not_print(outputs[DEMO])]
         wrong += [*queries_without_answer(client), *columns_not_described(client)]
         wrong += what_the_oracle_says_otherwise(tables(client), place / ".journey" / "demo" / "id.key", began, ended)
@@ -216,16 +232,16 @@ def what_the_oracle_says_otherwise(found: Mapping[str, Rows], key: Path, began: 
 
 
 def queries_without_answer(client: Client) -> Iterator[str]:
-    """Queries of docs/tables.md that fail on the demo's data, or have nothing to say."""
+    """Queries of docs/queries.md that fail on the demo's data, or have nothing to say."""
     ((prospect,),) = client.execute("SELECT min(prospect_id) FROM prospects FINAL WHERE status = 'won'")
     for number, query in enumerate(QUERIES, 1):
         try:
             rows = client.execute(query.replace("PROSPECT_ID", str(prospect)))
         except DriverError as error:
-            yield f"query {number} of docs/tables.md: {str(error).split('Stack trace')[0]}"
+            yield f"query {number} of {QUESTIONS}: {str(error).split('Stack trace')[0]}"
             continue
         if not any(value not in (None, "", 0) for row in rows for value in row):
-            yield f"query {number} of docs/tables.md gives {rows}"
+            yield f"query {number} of {QUESTIONS} gives {rows}"
 
 
 def columns_not_described(client: Client) -> Iterator[str]:
@@ -254,7 +270,7 @@ def test_all_console_blocks_are_run() -> None:
 
 def test_there_are_twenty_queries() -> None:
     """The page's questions are numbered without a gap, and each has its query."""
-    text = (ROOT / "docs" / "tables.md").read_text()
+    text = (ROOT / QUESTIONS).read_text()
     numbers = [int(number) for number in re.findall(r"^\*\*(\d+)\. ", text, re.MULTILINE)]
     assert numbers == list(range(1, len(numbers) + 1))
     assert len(numbers) >= 20

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import shutil
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ import pytest
 from clickhouse_driver import Client
 from clickhouse_driver.errors import ServerException
 from pydantic import SecretStr
+from rich.console import Console
 
 from funnel.definition import load_funnels
 from funnel.identifiers import prospect_id
@@ -20,11 +22,14 @@ from journey.clickhouse import connected
 from journey.doctor import examine
 from journey.errors import JourneyError
 from journey.explain import explain
+from journey.loading import load_segments
 from journey.local_clickhouse import EmbeddedClickHouse
+from journey.screen import Screen
 from journey.settings import Settings
 from journey.who import who
 from sinks.funnels import write_funnels
 from sinks.migrations import migrate, shipped
+from sinks.refresh import refresh
 from sinks.retention import keep_dead_letters
 
 _ROOT = Path(__file__).resolve().parents[2]
@@ -148,9 +153,18 @@ def test_migrating_sets_how_long_dead_letters_are_kept(migrator: Client) -> None
 
 
 def test_the_funnel_is_recomputed_with_these_rights(migrator: Client) -> None:
-    """The refreshable view reads, replaces its table and swaps it in as whoever migrated: that must not fail for want of a right."""
-    migrator.execute("SYSTEM REFRESH VIEW conversion_cohorts")
-    migrator.execute("SYSTEM WAIT VIEW conversion_cohorts")
+    """The refreshable views read, replace their tables and swap them in as whoever migrated: that must not fail for want of a right."""
+    refresh(migrator)
+
+
+def test_what_people_know_is_loaded_with_these_rights(server: EmbeddedClickHouse, tmp_path: Path) -> None:
+    """`journey load` needs no more than whoever migrates has."""
+    file = tmp_path / "segments.csv"
+    file.write_text("account_id,segment\nacme,enterprise\n")
+    with io.StringIO() as told:
+        screen = Screen(Console(file=told), Console(file=told))
+        assert load_segments(_settings_of(server, "journey_migrate", tmp_path), file, screen) == 0
+        assert "1 new" in told.getvalue()
 
 
 @pytest.mark.parametrize(
@@ -172,7 +186,8 @@ def test_migrating_destroys_nothing(migrator: Client, query: str) -> None:
 
 def test_the_sink_inserts_into_every_table_of_facts(sink: Client) -> None:
     """Its rights cover every table that the migrations make: a new one without a grant is found here, not in production."""
-    tables = set(_made("TABLE")) - {"funnel_stages"}  # which `journey migrate` writes
+    # `journey migrate` writes one, `journey load` the others, as the user who migrates.
+    tables = set(_made("TABLE")) - {"funnel_stages", "spend", "account_segments", "targets"}
     assert "stage_transitions" in tables
     granted = "\n".join(row[0] for row in sink.execute("SHOW GRANTS"))
     for table in tables:
@@ -221,6 +236,12 @@ def test_readers_read_every_view(reader: Client) -> None:
         "prospects",
         "funnel_stages",
         "conversion_cohorts",
+        "visits",
+        "visits_now",
+        "visits_rebuilt",
+        "spend",
+        "account_segments",
+        "targets",
         "system.users",
         "system.processes",
     ],

@@ -141,6 +141,10 @@ ENTER = 'enter = [ { channel = "web" } ]'
         (ENTER, ENTER + "\n[[back]]\nto = 'start'\non = [ { type = 'x' } ]", "back[0].to", "only"),
         (ENTER, ENTER + "\n[[back]]\nto = 'only'", "back[0].on", "list"),
         ("[[stage]]", "[stage]", "stage", "list"),
+        (ENTER, ENTER + "\n[accounts]\npolicy = 'best'", "accounts.policy", "expected one of furthest, majority"),
+        (ENTER, ENTER + "\n[accounts]\npolicy = ['furthest']", "accounts.policy", "expected one of furthest, majority"),
+        (ENTER, ENTER + "\n[accounts]\nrule = 'furthest'", "accounts.rule", "policy"),
+        ('name = "tiny"', 'name = "tiny"\naccounts = "furthest"', "accounts", "table"),
     ],
 )
 def test_wrong_files_are_refused(old: str, new: str, key: str, expected: str) -> None:
@@ -151,6 +155,13 @@ def test_wrong_files_are_refused(old: str, new: str, key: str, expected: str) ->
     assert (error.value.file, error.value.key) == ("tiny.toml", key)
     assert expected in error.value.expected
     assert str(error.value).startswith(f"tiny.toml: {key}: ")
+
+
+def test_how_accounts_stand() -> None:
+    """As the furthest of their people unless the file says otherwise; nothing is derived anew for it."""
+    plain, majority = parse_funnel(MINIMAL), parse_funnel(MINIMAL + "\n[accounts]\npolicy = 'majority'")
+    assert (plain.account_policy, majority.account_policy) == ("furthest", "majority")
+    assert RuleSet([plain]).fingerprint == RuleSet([majority]).fingerprint
 
 
 TWO_TEAMS = """
