@@ -39,8 +39,8 @@ def publish(settings: Settings, live: str, screen: Screen, *, max_lag: float, fo
         if back:
             source = before_that(history(client, live) or _none(live), live)
         elif not force:
-            _require_facts(client)
             _require_current(settings, max_lag)
+            _require_facts(client)
             refresh(client)
         _tell(switch(client, live, source), live, screen)
     return 0
