@@ -91,17 +91,22 @@ def switch(client: Any, live: str, source: str) -> Switched:
     """
     views = _views_of(client, source)
     published = history(client, live)
-    ours = set(published[0].views) if published else set()
-    _refuse_what_is_not_ours(client, live, source, set(views) - ours)
+    ours = {view for one in published for view in one.views}
+    there = _objects(client, live)
+    _refuse_what_is_not_ours(live, source, there, set(views) - ours)
+    for name, parameters in views.items():
+        if not parameters:  # one that can't be read is found before anything is changed
+            client.execute(f"EXPLAIN {_select(source, name, parameters)}")
     if not client.execute("SELECT 1 FROM system.databases WHERE name = %(name)s", {"name": live}):
         client.execute(f"CREATE DATABASE IF NOT EXISTS {live}")
     client.execute(_CREATE_BOOK.format(database=live, book=PUBLICATIONS))
+    # Written down first: after an error, the next run knows which views are ours.
+    client.execute(f"INSERT INTO {live}.{PUBLICATIONS} (database, views) VALUES", [(source, sorted(views))])
     for name, parameters in views.items():
         client.execute(f"CREATE OR REPLACE VIEW {live}.{name} {_AS_US} AS {_select(source, name, parameters)}")
-    gone = sorted(ours - set(views))
+    gone = sorted((ours & there) - set(views))
     for name in gone:
         client.execute(f"DROP VIEW IF EXISTS {live}.{name}")
-    client.execute(f"INSERT INTO {live}.{PUBLICATIONS} (database, views) VALUES", [(source, sorted(views))])
     return Switched(published[0].database if published else "", source, tuple(sorted(views)), tuple(gone))
 
 
@@ -126,10 +131,9 @@ def _views_of(client: Any, source: str) -> dict[str, dict[str, str]]:
     return {_checked(name): {_checked(one): kind for one, kind in parameters} for name, parameters in rows}
 
 
-def _refuse_what_is_not_ours(client: Any, live: str, source: str, new: set[str]) -> None:
+def _refuse_what_is_not_ours(live: str, source: str, there: set[str], new: set[str]) -> None:
     if live == source:
         raise JourneyError(f"{live} can't be published in itself", hint="`--database` names another one")
-    there = _objects(client, live)
     if VERSIONS in there:
         raise JourneyError(
             f"{live} is the database of an installation: its own views would be lost",
