@@ -193,7 +193,7 @@ class Settings(BaseSettings):
         # In one group, each of two installations would be given input that the other one then never sees.
         if self.shares_input and self.app_id == type(self).model_fields["app_id"].default:
             raise ValueError(
-                "JOURNEY_INPUT_PREFIX names the input of another installation; expected JOURNEY_APP_ID to be another than its, and than the default"
+                "expected JOURNEY_APP_ID to be set, to another than that of the installation whose input JOURNEY_INPUT_PREFIX names"
             )
         return self
 
