@@ -6,7 +6,13 @@ import ssl
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from schemas.catalog import SUBJECT_OF_CHANNEL
+
 MIB = 1024 * 1024
+ERASURES = "erasures"
+"""The topic of those who must not come back (`agents.erasures`)."""
+INPUT_TOPICS = frozenset({*SUBJECT_OF_CHANNEL.values(), ERASURES})
+"""What emitters and commands write to. Several installations may read the same ones; all other topics are an installation's own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +80,8 @@ class WorkerConfig:
     """Where Faust may keep files; nothing of value is kept there."""
     prefix: str = ""
     """Put before every topic name, so that several installations (or tests) can share a broker."""
+    input_prefix: str | None = None
+    """Put before the names of `INPUT_TOPICS` instead; None: `prefix`, too."""
     security: Security = field(default_factory=Security)
 
     run_records: int = 16_000
@@ -138,6 +146,8 @@ class WorkerConfig:
 
     def topic(self, name: str) -> str:
         """The topic `name` as it is called on the brokers."""
+        if self.input_prefix is not None and name in INPUT_TOPICS:
+            return f"{self.input_prefix}{name}"
         return f"{self.prefix}{name}"
 
     @property

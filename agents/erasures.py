@@ -7,6 +7,7 @@ back into identifiers without JOURNEY_ID_KEY. `journey forget` writes it; the re
 from __future__ import annotations
 
 from agents.acceptance import Refused
+from agents.config import ERASURES
 from agents.declarations import BOOK, Announced
 from funnel.identifiers import prospect_id
 from funnel.listed import ID_BYTES
@@ -14,7 +15,7 @@ from funnel.messages import Forget
 from schemas.errors import Undecodable
 from schemas.messages import decode_message, encode_statement
 
-TOPIC = "erasures"
+TOPIC = ERASURES
 CHANNEL = "erasure"
 
 

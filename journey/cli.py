@@ -17,6 +17,7 @@ from journey.cli_alerts import alerts_app
 from journey.cli_letters import letters_app
 from journey.cli_load import load_app
 from journey.cli_options import DataDirOption, FunnelOption
+from journey.cli_publish import publish
 from journey.errors import JourneyError
 from journey.screen import terminal
 from journey.settings import Settings, load_settings
@@ -82,7 +83,8 @@ def demo(data_dir: DataDirOption = None) -> None:
 
     settings = load_settings(data_dir=data_dir)
     embedded = Settings.model_validate(
-        settings.model_dump() | {"kafka": "", "clickhouse": "", "topic_prefix": "", "funnels": ("sales",)}
+        settings.model_dump()
+        | {"kafka": "", "clickhouse": "", "topic_prefix": "", "input_prefix": "", "funnels": ("sales",)}
     )
     raise typer.Exit(runs.demo(embedded, terminal()))
 
@@ -252,6 +254,7 @@ def produce(
 app.add_typer(letters_app, name="dead-letters")
 app.add_typer(alerts_app, name="alerts")
 app.add_typer(load_app, name="load")
+app.command()(publish)
 
 
 @app.command()
@@ -281,6 +284,9 @@ def notifier() -> None:
 @app.command()
 def topics(
     check: Annotated[bool, typer.Option("--check", help="Only look; make nothing.")] = False,
+    make_input: Annotated[
+        bool, typer.Option("--input", help="Make input topics, too, that JOURNEY_INPUT_PREFIX says are shared.")
+    ] = False,
     data_dir: DataDirOption = None,
 ) -> None:
     """Make the topics, and tell where those that exist differ (exit code 1).
@@ -289,7 +295,9 @@ def topics(
     """
     from journey import upkeep
 
-    raise typer.Exit(upkeep.topics(load_settings(data_dir=data_dir), terminal().out, create=not check))
+    raise typer.Exit(
+        upkeep.topics(load_settings(data_dir=data_dir), terminal().out, create=not check, make_input=make_input)
+    )
 
 
 @app.command()

@@ -21,8 +21,9 @@ from journey.data_dir import DataDir
 from journey.errors import JourneyError
 from journey.funnel_files import load
 from journey.kafka_clients import admin_client
+from journey.offsets import committed
 from journey.settings import Settings, config_file, unknown_variables
-from journey.wiring import registry_of, security_of, worker_config
+from journey.wiring import notifier_group, registry_of, security_of, sink_group, worker_config
 from schemas.catalog import SUBJECT_OF_CHANNEL
 from schemas.errors import SchemaError
 from sinks.migrations import applied_versions, shipped
@@ -185,9 +186,9 @@ def _kafka(settings: Settings) -> Iterator[Finding]:
 
 def _topics(admin: KafkaAdminClient, settings: Settings) -> Iterator[Finding]:
     drift = topic_admin.find_drift(admin, topics.wanted_topics(settings))
-    missing = [one.topic for one in drift if one.found == "0"]
-    if missing:
-        yield Finding("fail", "topics", f"missing: {', '.join(missing)}", "run `journey topics`")
+    for shared, remedy in ((False, "run `journey topics`"), (True, topic_admin.SHARED_MISSING)):
+        if missing := [one.topic for one in drift if one.found == "0" and one.is_shared == shared]:
+            yield Finding("fail", "topics", f"missing: {', '.join(missing)}", remedy)
     for one in drift:
         if one.found != "0":
             level: Level = "fail" if one.what == "partitions" else "warn"
@@ -196,6 +197,20 @@ def _topics(admin: KafkaAdminClient, settings: Settings) -> Iterator[Finding]:
             )
     if not drift:
         yield Finding("ok", "topics", f"all there, {settings.partitions} partitions each (touches and changelog alike)")
+    yield from _groups(admin, settings)
+
+
+def _groups(admin: KafkaAdminClient, settings: Settings) -> Iterator[Finding]:
+    """Two installations in one group take each other's partitions: neither sees all of its input."""
+    own = {topic.name for topic in topics.wanted_topics(settings)}
+    for group in (settings.app_id, sink_group(settings), notifier_group(settings)):
+        if others := sorted({tp.topic for tp in committed(admin, group)} - own):
+            yield Finding(
+                "warn",
+                "groups",
+                f"group {group} has read topics that are not this installation's: {', '.join(others)}",
+                "if another installation uses the group, give this one a JOURNEY_APP_ID of its own and derive anew; after a change of prefix this goes away by itself",
+            )
 
 
 def _clickhouse(settings: Settings) -> Iterator[Finding]:

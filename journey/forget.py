@@ -19,6 +19,7 @@ from journey.errors import JourneyError
 from journey.explain import key_of
 from journey.forget_tables import delete_letters, delete_rows, rows_left, wait_for_old_parts
 from journey.forget_topics import Progress, delete_before, purge
+from journey.forgotten import everybody
 from journey.identity import identifiers_of, ids_before, shared_of, way_from, ways_from
 from journey.kafka_clients import admin_client, consumer_client, producer_client
 from journey.local_stack import Stack, running_stack
@@ -74,7 +75,7 @@ def forget(settings: Settings, text: str, screen: Screen, *, confirmed: bool, dr
     with waiting_line(screen) as waiting, running_stack(settings, say=waiting.say, progress=waiting.show) as stack:
         stack.settle(waiting.show)  # what is on its way may be theirs
         with connected(stack.settings) as client:
-            subject = subject_of(client, text, stack.settings)
+            subject = _with_everybody(subject_of(client, text, stack.settings), stack.settings, waiting.show)
             report = list(_forget(stack, client, subject, waiting.show))
             left = rows_left(client, subject.theirs)
     if left:
@@ -112,6 +113,18 @@ def subject_of(client: Any, text: str, settings: Settings) -> Subject:
     key = key_of(settings)
     known = {name for name in names if UUID(bytes=prospect_id(key, name)) in theirs}
     return Subject(meant.meaning, prospect, named, frozenset(theirs), frozenset(before - theirs), tuple(sorted(known)))
+
+
+def _with_everybody(subject: Subject, settings: Settings, progress: Progress) -> Subject:
+    """Where they were forgotten before, all who were.
+
+    Then this is another installation that reads the same input, or a run that was cut off. The identifiers have let go of one another by now,
+    so which ones were theirs can't be told any more. All on the list are to be gone, and to look for more than there is harms nobody.
+    """
+    listed = everybody(settings, progress)
+    if subject.named.isdisjoint(listed.theirs):
+        return subject
+    return subject._replace(named=subject.named | listed.named, theirs=subject.theirs | listed.theirs)
 
 
 def _forget(stack: Stack, client: Any, subject: Subject, progress: Progress) -> Iterable[Removed]:

@@ -33,6 +33,7 @@ from journey.offsets import Offsets, committed, true_ends
 from journey.overdue import overdue
 from journey.processes import Child, Supervisor
 from journey.settings import Settings
+from journey.steps import steps_of
 from journey.telemetry import LOOPBACK
 from journey.wiring import sink_group, worker_config
 from sinks.refresh import rebuild, refresh
@@ -122,16 +123,7 @@ class Stack:
     @property
     def steps(self) -> list[Step]:
         """The legs of the way from events to rows."""
-
-        def named(*names: str) -> tuple[str, ...]:
-            return tuple(topics.topic_name(self.settings, name) for name in names)
-
-        worker, sink = self.settings.app_id, sink_group(self.settings)
-        return [
-            Step("taking in", named(*topics.INPUT_TOPICS.values(), topics.ERASURES), worker),
-            Step("folding", named(topics.TOUCHES), worker, feeds_itself=True),
-            Step("writing", named(topics.FACTS, topics.DEAD_LETTERS, topics.ALERT_DELIVERIES), sink),
-        ]
+        return steps_of(self.settings)
 
     def drain(self, progress: Progress) -> None:
         """Return when everything produced so far is visible and aggregated, and visits that are due have expired or are known to be stalled."""

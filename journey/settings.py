@@ -11,10 +11,18 @@ import tomllib
 from collections.abc import Mapping
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import unquote, urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from funnel.durations import MICROSECONDS, checked_duration, parse_duration
@@ -26,6 +34,8 @@ TEST_PREFIX = "JOURNEY_TEST_"
 """Variables of the test suite; no setting, and no mistake."""
 DEFAULT_CONFIG = Path("journey.toml")
 MASK = "**********"
+NO_PREFIX = "/"
+"""Of `input_prefix`: an empty variable counts as none, and no topic's name has a slash."""
 LEAST_KEY_LENGTH = 16
 _LONGEST_RETENTION = "3650d"
 _LEAST_STUCK_AFTER = "60s"
@@ -90,6 +100,11 @@ class Settings(BaseSettings):
     )
     app_id: str = Field("journey", pattern=r"^[a-zA-Z0-9._-]{1,100}$", description="prefix of our groups and changelog")
     topic_prefix: str = Field("", pattern=r"^[a-zA-Z0-9._-]{0,100}$", description="put before every topic's name")
+    input_prefix: str = Field(
+        "",
+        pattern=r"^(/|[a-zA-Z0-9._-]{0,100})$",
+        description="put before the input topics' names instead, to read what another installation reads; /: nothing is",
+    )
     funnels: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_list)] = Field(
         ("sales",), min_length=1, description="funnel files, or names of presets that ship"
     )
@@ -173,6 +188,15 @@ class Settings(BaseSettings):
         except ValueError:
             raise ValueError("expected an IP address such as 127.0.0.1 or 0.0.0.0") from None
 
+    @model_validator(mode="after")
+    def _check_group(self) -> Self:
+        # In one group, each of two installations would be given input that the other one then never sees.
+        if self.shares_input and self.app_id == type(self).model_fields["app_id"].default:
+            raise ValueError(
+                "expected JOURNEY_APP_ID to be set, to another than that of the installation whose input JOURNEY_INPUT_PREFIX names"
+            )
+        return self
+
     @field_validator("traces")
     @classmethod
     def _check_traces(cls, value: str) -> str:
@@ -202,6 +226,16 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Arguments over the environment over the file; no .env file, no secrets directory."""
         return init_settings, env_settings, _File(settings_cls)
+
+    @property
+    def prefix_of_input(self) -> str:
+        """What stands before the names of the input topics."""
+        return "" if self.input_prefix == NO_PREFIX else self.input_prefix or self.topic_prefix
+
+    @property
+    def shares_input(self) -> bool:
+        """Whether the input topics are another installation's, or nobody's in particular."""
+        return self.prefix_of_input != self.topic_prefix
 
     @property
     def lateness_microseconds(self) -> int:

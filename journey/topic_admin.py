@@ -12,6 +12,8 @@ from journey.errors import JourneyError
 from journey.topics import Topic
 
 _READY_MILLISECONDS = 30_000
+SHARED_MISSING = "is JOURNEY_INPUT_PREFIX right? `journey topics` of the installation that the input belongs to makes it, or `journey topics --input` here"
+"""What to do where a shared topic is missing."""
 
 
 @dataclass(frozen=True)
@@ -23,10 +25,13 @@ class Drift:
     """`partitions`, or the name of a config."""
     expected: str
     found: str
+    is_shared: bool = False
 
     @property
     def remedy(self) -> str:
         """What to do about it."""
+        if self.is_shared:
+            return SHARED_MISSING
         if self.what == "partitions":
             return (
                 f"partition counts must not change: set JOURNEY_PARTITIONS={self.found} if all topics have as many,"
@@ -46,12 +51,12 @@ def require_topics(admin: KafkaAdminClient, names: Iterable[str]) -> None:
 
 
 def create_topics(admin: KafkaAdminClient, wanted: Iterable[Topic]) -> list[str]:
-    """Make those that are missing, and wait until they can be used; returns their names.
+    """Make those that are missing and ours to make, and wait until they can be used; returns their names.
 
     Raises:
         JourneyError: the brokers refused, or the topics can't be used for long.
     """
-    wanted = tuple(wanted)
+    wanted = tuple(topic for topic in wanted if not topic.is_shared)
     existing = set(admin.list_topics())
     created = []
     for topic in wanted:
@@ -77,12 +82,15 @@ def create_topics(admin: KafkaAdminClient, wanted: Iterable[Topic]) -> list[str]
 
 
 def find_drift(admin: KafkaAdminClient, wanted: Sequence[Topic]) -> list[Drift]:
-    """Where topics differ from what they should be; missing ones have 0 partitions."""
+    """Where topics differ from what they should be; missing ones have 0 partitions. Of shared ones only that is looked at."""
     existing = set(admin.list_topics())
     present = [topic for topic in wanted if topic.name in existing]
     drift = [
-        Drift(topic.name, "partitions", str(topic.partitions), "0") for topic in wanted if topic.name not in existing
+        Drift(topic.name, "partitions", str(topic.partitions), "0", topic.is_shared)
+        for topic in wanted
+        if topic.name not in existing
     ]
+    present = [topic for topic in present if not topic.is_shared]
     if not present:
         return drift
     counts = {

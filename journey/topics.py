@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from agents import config
 from funnel.durations import parse_duration
 from journey.settings import Settings
 from schemas.catalog import SUBJECT_OF_CHANNEL
@@ -15,7 +16,7 @@ TOUCHES = "touches"
 FACTS = "facts"
 CHANGELOG = "journey-prospects-changelog"
 DEAD_LETTERS = "dead-letters"
-ERASURES = "erasures"
+ERASURES = config.ERASURES
 """Who must not come back: ids, as keys, for good (`agents.erasures`)."""
 
 STALLED_PROSPECTS = "stalled-prospects"
@@ -41,6 +42,8 @@ class Topic:
     partitions: int
     replication: int
     configs: Mapping[str, str] = field(default_factory=dict)
+    is_shared: bool = False
+    """Whether it is another installation's, which made it as it wants it: it only has to be there."""
 
 
 def changelog_of(settings: Settings) -> str:
@@ -50,11 +53,18 @@ def changelog_of(settings: Settings) -> str:
 
 def topic_name(settings: Settings, name: str) -> str:
     """A topic as it is called on the brokers."""
-    return f"{settings.topic_prefix}{name}"
+    prefix = settings.prefix_of_input if name in config.INPUT_TOPICS else settings.topic_prefix
+    return f"{prefix}{name}"
 
 
-def wanted_topics(settings: Settings) -> tuple[Topic, ...]:
-    """Every topic, with partition counts and settings. Touches, changelog and facts are partitioned alike."""
+def wanted_topics(settings: Settings, *, make_input: bool = False) -> tuple[Topic, ...]:
+    """Every topic, with partition counts and settings. Touches, changelog and facts are partitioned alike.
+
+    Args:
+        settings: say how they are called and what they are to be like.
+        make_input: also of input topics that other installations read, which else are left to these.
+    """
+    shared = {topic_name(settings, name) for name in config.INPUT_TOPICS} if settings.shares_input else set()
 
     def topic(name: str, **configs: str) -> Topic:
         return Topic(
@@ -62,6 +72,7 @@ def wanted_topics(settings: Settings) -> tuple[Topic, ...]:
             settings.partitions,
             settings.replication,
             {key.replace("_", "."): value for key, value in configs.items()},
+            is_shared=name in shared and not make_input,
         )
 
     kept = str(parse_duration(settings.input_retention) // 1_000)

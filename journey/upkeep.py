@@ -32,13 +32,15 @@ _HINTS: dict[type[SchemaError], str] = {
 _STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 
 
-def topics(settings: Settings, out: Console, *, create: bool) -> int:
+def topics(settings: Settings, out: Console, *, create: bool, make_input: bool = False) -> int:
     """Make missing topics, and register the events' schemas where a registry is set (or only look).
+
+    With `make_input` also the input topics, where others read them, too.
 
     Returns 1 where a topic differs or is missing, or a schema is.
     """
     settings = with_kafka(settings)
-    all_topics = wanted.wanted_topics(settings)
+    all_topics = wanted.wanted_topics(settings, make_input=make_input)
     with admin_client(settings) as admin:
         created = topic_admin.create_topics(admin, all_topics) if create else []
         drift = topic_admin.find_drift(admin, all_topics)
@@ -52,11 +54,15 @@ def _tell_topics(
 ) -> None:
     wrong = {one.topic for one in drift}
     for topic in all_topics:
+        if topic.is_shared and topic.name not in wrong:
+            out.print(Text(f"ok       {topic.name} (shared input)"))
+            continue
         state = "differs" if topic.name in wrong else "created" if topic.name in created else "ok"
         out.print(Text(f"{state:8} {topic.name} ({topic.partitions} partitions, {topic.configs['cleanup.policy']})"))
     for one in drift:
         if one.found == "0":
-            out.print(Text(f"{one.topic} is missing: run `journey topics`", style="red"))
+            remedy = one.remedy if one.is_shared else "run `journey topics`"
+            out.print(Text(f"{one.topic} is missing: {remedy}", style="red"))
         else:
             out.print(
                 Text(

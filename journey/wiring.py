@@ -76,6 +76,7 @@ def worker_config(settings: Settings) -> WorkerConfig:
         app_id=settings.app_id,
         data_dir=settings.data_dir / "worker",
         prefix=settings.topic_prefix,
+        input_prefix=settings.prefix_of_input,
         security=security_of(settings),
         idempotent=settings.idempotent,
         commit_interval=_COMMIT_SECONDS,

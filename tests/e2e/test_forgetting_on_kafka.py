@@ -31,22 +31,48 @@ def everything_in(settings: Settings) -> list[tuple[str, bytes]]:
     return found
 
 
-def test_the_forgotten_are_in_no_topic(apache_kafka: ApacheKafka, tmp_path: Path) -> None:
-    """Ada is nowhere, others' records are all there, and Bob's facts are what they were; replays bring nothing back."""
+def installation(kafka: ApacheKafka, directory: Path, input_prefix: str = "") -> tuple[Settings, dict[str, str]]:
+    """Settings with topics and groups of their own, and the environment that makes them."""
     own = unique("forget").replace("-", "_")
     settings = Settings(
-        kafka=apache_kafka.bootstrap,
+        kafka=kafka.bootstrap,
         app_id=own,
         topic_prefix=f"{own}.",
+        input_prefix=input_prefix,
         id_key="a key of at least 16",
-        data_dir=tmp_path / ".journey",
+        data_dir=directory / ".journey",
     )
     env = {
         "JOURNEY_KAFKA": settings.kafka,
         "JOURNEY_APP_ID": own,
         "JOURNEY_TOPIC_PREFIX": settings.topic_prefix,
+        "JOURNEY_INPUT_PREFIX": input_prefix,
         "JOURNEY_ID_KEY": settings.id_key.get_secret_value(),
     }
+    return settings, env
+
+
+def test_both_that_share_the_input_forget(apache_kafka: ApacheKafka, tmp_path: Path) -> None:
+    """Ada is forgotten in one installation, and then in another one that reads the same input, which knows her ids by the list only."""
+    places = [tmp_path / "old", tmp_path / "new"]
+    for place in places:
+        place.mkdir()
+    old, in_old = installation(apache_kafka, places[0])
+    new, in_new = installation(apache_kafka, places[1], old.topic_prefix)
+    journey("run", write(places[0] / "events.ndjson", [*ADA, *BOB, *REFUSED]), cwd=places[0], env=in_old)
+    journey("run", "-", cwd=places[1], env=in_new)  # nothing more: it works off what is there
+    assert contents(new).facts == contents(old).facts
+    for place, env in zip(places, (in_old, in_new), strict=True):
+        journey("forget", f"email:{EMAIL}", "--yes", cwd=place, env=env)
+    for settings in (old, new):
+        assert CANARY.decode() not in contents(settings).everything
+        assert [topic for topic, data in everything_in(settings) if CANARY in data] == []
+    assert contents(new).facts == contents(old).facts
+
+
+def test_the_forgotten_are_in_no_topic(apache_kafka: ApacheKafka, tmp_path: Path) -> None:
+    """Ada is nowhere, others' records are all there, and Bob's facts are what they were; replays bring nothing back."""
+    settings, env = installation(apache_kafka, tmp_path)
     journey("run", write(tmp_path / "events.ndjson", [*ADA, *BOB, *REFUSED]), cwd=tmp_path, env=env)
     before = contents(settings)
     with_canary = {topic for topic, data in everything_in(settings) if CANARY in data}

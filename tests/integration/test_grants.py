@@ -24,6 +24,7 @@ from journey.errors import JourneyError
 from journey.explain import explain
 from journey.loading import load_segments
 from journey.local_clickhouse import EmbeddedClickHouse
+from journey.publishing import switch
 from journey.screen import Screen
 from journey.settings import Settings
 from journey.who import who
@@ -41,6 +42,7 @@ _PASSWORDS = {
 }
 _ID_KEY = "a key of at least 16"
 _ACCESS_DENIED = 497
+_UNKNOWN_TABLE = 60
 _UNKNOWN_USER_OR_PASSWORD = 516
 _READ_ONLY = 164
 _SETTING_OUT_OF_BOUNDS = 452
@@ -357,3 +359,16 @@ def test_a_refusal_is_told_in_clickhouses_words(server: EmbeddedClickHouse, tmp_
     ):
         reader.execute("SELECT count() FROM prospects")
     assert "password-of" not in str(refused.value)
+
+
+def test_publishing_needs_no_more_than_these_rights(migrator: Client, reader: Client) -> None:
+    """Who migrates publishes, again and again; readers read all that is published, and no table by it."""
+    for _ in range(2):
+        done = switch(migrator, "live", "journey")
+    assert set(done.views) == set(_made("VIEW"))
+    for view in done.views:
+        call = f"{view}(prospect = '00000000-0000-5000-8000-000000000001')" if view == "journey_of" else view
+        reader.execute(f"SELECT * FROM live.{call}")
+    assert reader.execute("SELECT DISTINCT database FROM live.publications") == [("journey",)]
+    _refused(reader, "SELECT * FROM live.prospect_identifiers", _ACCESS_DENIED, _UNKNOWN_TABLE)
+    _refused(reader, "DROP VIEW live.funnel", _ACCESS_DENIED, _READ_ONLY)

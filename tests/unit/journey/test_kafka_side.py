@@ -6,25 +6,31 @@ import gzip
 import io
 import json
 import struct
+import time
 from pathlib import Path
+from uuid import UUID
 
 import pytest
-from kafka import TopicPartition
+from kafka import OffsetAndMetadata, TopicPartition
 from pydantic import SecretStr
 from rich.console import Console
 
 from agents.config import WorkerConfig
+from agents.erasures import request_of
 from agents.fencing import FENCE_KEY, epoch_headers
 from agents.records import without_position
 from journey import sending, snapshot, topic_admin, topics, upkeep
+from journey.behind import behind
+from journey.doctor import examine
 from journey.errors import JourneyError, StateError
+from journey.forgotten import everybody
 from journey.kafka_clients import admin_client, consumer_client, producer_client
 from journey.offsets import lag, true_ends
 from journey.produce import LineProducer, Produced
 from journey.screen import terminal
 from journey.settings import Settings
 from journey.snapshot import Entry
-from journey.wiring import codec_of
+from journey.wiring import codec_of, sink_group
 from schemas.catalog import SUBJECT_OF_CHANNEL
 from schemas.codec import EventCodec
 from schemas.registry import FileRegistry
@@ -58,6 +64,73 @@ def test_topics_are_made_once_as_wanted(settings: Settings) -> None:
         assert topic_admin.create_topics(admin, wanted) == [topic.name for topic in wanted]
         assert topic_admin.create_topics(admin, wanted) == []
         assert topic_admin.find_drift(admin, wanted) == []
+
+
+def test_a_shared_input_is_left_to_whom_it_belongs(with_topics: Settings) -> None:
+    """A second installation on it makes its own topics only; where the input is missing, it says what to do; `--input` makes it."""
+    own = {"app_id": "second", "topic_prefix": unique("t") + "."}
+    second = with_topics.model_copy(update=own | {"input_prefix": with_topics.topic_prefix, "partitions": 2})
+    code, first = told(second, create=True)
+    assert code == 0
+    assert (first.count("created"), first.count("(shared input)")) == (6, 5)
+    assert told(second, create=False)[0] == 0  # though the input has other numbers of partitions
+    lost = second.model_copy(update={"input_prefix": unique("nobodys") + "."})
+    code, looked = told(lost, create=True)
+    assert code == 1
+    assert looked.count("is JOURNEY_INPUT_PREFIX right?") == 5
+    shown = Console(file=io.StringIO(), width=200)
+    assert upkeep.topics(lost, shown, create=True, make_input=True) == 0
+    assert told(lost, create=False)[0] == 0
+
+
+def test_the_doctor_finds_two_installations_in_one_group(with_topics: Settings) -> None:
+    """Topics in a group that are not this installation's are told; its own are not."""
+    groups = {"app_id": unique("group"), "id_key": SecretStr("a key of at least 16")}
+    first = with_topics.model_copy(update=groups)
+    topic = TopicPartition(topics.topic_name(first, topics.TOUCHES), 0)
+    with admin_client(first) as admin:
+        admin.alter_group_offsets(first.app_id, {topic: OffsetAndMetadata(1, "", -1)})
+
+    def found(settings: Settings) -> list[str]:
+        return [one.found for one in examine(settings) if one.what == "groups"]
+
+    assert found(first) == []
+    (told_of,) = found(first.model_copy(update={"topic_prefix": unique("t") + "."}))
+    assert topic.topic in told_of
+
+
+def test_all_who_were_forgotten_are_listed(with_topics: Settings) -> None:
+    """Ids on the topic `erasures`, and which of them were named; what is no request is passed over."""
+    one, two = UUID(int=1, version=5), UUID(int=2, version=5)
+    topic = topics.topic_name(with_topics, topics.ERASURES)
+    with producer_client(with_topics) as producer:
+        producer.send(topic, key=one.bytes, value=request_of(b"a key", named=True))
+        producer.send(topic, key=two.bytes, value=request_of(b"a key", named=False))
+        producer.send(topic, key=b"short", value=b"what is this")
+        producer.flush()
+    found = everybody(with_topics, lambda _, __: None)
+    assert (found.theirs, found.named) == ({one, two}, {one})
+
+
+def test_how_far_behind_is_told_in_records_and_seconds(with_topics: Settings) -> None:
+    """Of each topic, what its group has not committed, and how old the oldest of that is; nothing once it has."""
+    settings = with_topics.model_copy(update={"app_id": unique("group")})
+    facts = topics.topic_name(settings, topics.FACTS)
+    minute_ago = int(time.time() * 1_000) - 60_000
+    with producer_client(settings) as producer:
+        for at in (minute_ago, minute_ago + 30_000):
+            producer.send(facts, value=b"fact", partition=1, timestamp_ms=at)
+            producer.flush()
+    group = sink_group(settings)
+    with admin_client(settings) as admin, consumer_client(settings) as consumer:
+        (left,) = behind(admin, consumer, settings)
+        assert left[:3] == (facts, group, 2)
+        assert 60 <= left.seconds < 90
+        admin.alter_group_offsets(group, {TopicPartition(facts, 1): OffsetAndMetadata(1, "", -1)})
+        (left,) = behind(admin, consumer, settings)
+        assert (left.records, 30 <= left.seconds < 60) == (1, True)
+        admin.alter_group_offsets(group, {TopicPartition(facts, 1): OffsetAndMetadata(2, "", -1)})
+        assert behind(admin, consumer, settings) == []
 
 
 def test_topics_registers_the_schemas(settings: Settings) -> None:
