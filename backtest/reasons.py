@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from backtest.clauses import BACK, ENTER, LOST, MOVING, Compiled, Placed, enough_for
-from backtest.comparison import compared, rows_of
+from backtest.comparison import compared
 from funnel.durations import shown
 from funnel.events import Touch
 from funnel.facts import Transition
-from funnel.journey import START, Progress, count_matches, fold
+from funnel.journey import START, Progress, count_matches, expiry, fold
 from funnel.rules import FunnelRules
 
 _LIST_OF = {"lost": LOST, "back": BACK}
@@ -57,37 +57,51 @@ def parting(history: Sequence[Touch], before: Rules, now: Rules, as_of: int, sin
         as_of: see `backtest.comparison.compare`.
         since: the same.
     """
-    old, new = (rows_of(one.rules, history, as_of, since) for one in (before, now))
+    old, new = (_traced(one.rules, history, as_of, since) for one in (before, now))
     at = 0
-    while at < min(len(old), len(new)) and compared(old[at]) == compared(new[at]):
+    while at < min(len(old), len(new)) and compared(old[at].row) == compared(new[at].row):
         at += 1
-    ends = _end(old), _end(new)
-    one, other = (rows[at] if at < len(rows) else None for rows in (old, new))
-    first = min((row for row in (one, other) if row is not None), key=_place)
-    one, other = (row if row is not None and _place(row) == _place(first) else None for row in (one, other))
-    index = next((number for number, touch in enumerate(history) if touch[:3] == _place(first)), None)
-    if first.kind == "expired" or index is None:
-        seen = [touch for touch in history if touch.occurred_at <= first.entered_at]
-        sides = (
-            _without_event(rules.rules, row, seen, end)
-            for rules, row, end in zip((before, now), (one, other), ends, strict=True)
-        )
-        return Parting(first.entered_at, None, *sides)
-    sides = (
-        _side(rules, row, history[:index], history[index], end)
-        for rules, row, end in zip((before, now), (one, other), ends, strict=True)
-    )
-    return Parting(first.entered_at, history[index], *sides)
+    nexts = [rows[at] if at < len(rows) else None for rows in (old, new)]
+    time, index = min(one.place for one in nexts if one is not None)
+    sides = []
+    for rules, one, end in zip((before, now), nexts, (_end(old), _end(new)), strict=True):
+        row = one.row if one is not None and one.place == (time, index) else None
+        if index >= 0:
+            sides.append(_side(rules, row, history[:index], history[index], end))
+        else:
+            seen = [touch for touch in history if touch.occurred_at <= time]
+            sides.append(_without_event(rules.rules, row, seen, end))
+    return Parting(time, history[index] if index >= 0 else None, *sides)
 
 
-def _place(row: Transition) -> tuple[int, str, str]:
-    return (row.entered_at, row.cause_source, row.cause_event_id)
+class _Traced(NamedTuple):
+    """A row, and where it comes from."""
+
+    row: Transition
+    place: tuple[int, int]
+    """When it was entered, and by which event of the history; -1: by none."""
 
 
-def _end(rows: Sequence[Transition]) -> str:
+def _traced(rules: FunnelRules, history: Sequence[Touch], as_of: int, since: int | None) -> list[_Traced]:
+    """The rows of `backtest.comparison.rows_of`."""
+    found = []
+    progress = START
+    for index, touch in enumerate(history):
+        progress, rows = fold(rules, progress, (touch,))
+        found += [
+            _Traced(row, (row.entered_at, -1 if row.kind == "expired" else index))
+            for row in rows
+            if type(row) is Transition
+        ]
+    if (end := expiry(rules, progress, as_of)) is not None:
+        found.append(_Traced(end, (end.entered_at, -1)))
+    return [one for one in found if since is None or one.row.visit_opened_at >= since]
+
+
+def _end(rows: Sequence[_Traced]) -> str:
     if not rows:
         return ""
-    last = rows[-1]
+    last = rows[-1].row
     if last.kind in ("lost", "expired"):
         return last.kind
     return "won" if last.kind == "repeat" else f"in {last.to_stage}"
