@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
 _COUNTS = ("entered", "moved_on", "won", "lost", "expired", "waiting")
 _NO_STAGE = Figures("")
 _MORE, _LESS = "green", "red"
+EXPLAINED = 10_000
+"""So many prospects are asked for reasons where fewer are listed: each takes two folds more."""
+MOST_REASONS = 12
 
 
 def show(found: Backtest, most: int | None, screen: Screen) -> None:
@@ -37,9 +42,38 @@ def show(found: Backtest, most: int | None, screen: Screen) -> None:
         out.print(Text(f"No prospect of {comparison.prospects:,} differs.", style="bold"))
         return
     out.print(Text(f"{differing:,} of {comparison.prospects:,} prospects differ", style="bold"))
-    listed = found.partings(most)
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for heading in ("prospect", "from (UTC)", "with event", "before", "now", "in the end"):
+    explained = found.partings(None if most is None else max(most, EXPLAINED))
+    out.print(_reasons(explained, differing))
+    out.print(_prospects(explained[:most]))
+    if most is not None and differing > most:
+        out.print(Text(f"... and {differing - most:,} more; --limit 0 lists all, --json is for programs"))
+
+
+def _reasons(explained: list[tuple[UUID, Parting]], differing: int) -> Table:
+    """How often what happens to be the first thing that differs, the most frequent first."""
+    counts: Counter[tuple[str, str, str]] = Counter()
+    for _, one in explained:
+        happened = "time passes" if one.event is None else f"{one.event.channel} {one.event.type}"
+        counts[happened, _told(one.before), _told(one.now) + _fields_that_differ(one)] += 1
+    of_whom = "" if len(explained) == differing else f" (of the first {len(explained):,})"
+    table = Table(title=Text(f"Where they part{of_whom}"), title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("prospects", justify="right")
+    for heading in ("with event", "before", "now"):
+        table.add_column(heading, overflow="fold")
+    for texts, count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:MOST_REASONS]:
+        table.add_row(f"{count:,}", *map(Text, texts))
+    if (rest := len(counts) - MOST_REASONS) > 0:
+        table.add_row(
+            f"{sum(counts.values()) - sum(n for _, n in counts.most_common(MOST_REASONS)):,}",
+            f"({rest:,} other reasons)",
+        )
+    return table
+
+
+def _prospects(listed: list[tuple[UUID, Parting]]) -> Table:
+    table = Table(title=Text("Prospects, by id"), title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("prospect", no_wrap=True)
+    for heading in ("from (UTC)", "with event", "before", "now", "in the end"):
         table.add_column(heading, overflow="fold")
     for prospect, one in listed:
         table.add_row(
@@ -50,9 +84,7 @@ def show(found: Backtest, most: int | None, screen: Screen) -> None:
             Text(_told(one.now) + _fields_that_differ(one)),
             Text(f"{one.before.end or 'no visit'} → {one.now.end or 'no visit'}"),
         )
-    out.print(table)
-    if differing > len(listed):
-        out.print(Text(f"... and {differing - len(listed):,} more; --limit 0 lists all, --json for programs"))
+    return table
 
 
 def _accounts(found: Backtest) -> str:

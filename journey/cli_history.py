@@ -73,3 +73,20 @@ def backtest(
     wanted = asked(sources or (), as_of, since)
     settings = load_settings(data_dir=data_dir)
     raise typer.Exit(try_it(settings, funnel, against, wanted, terminal(), most=limit, as_json=as_json))
+
+
+@history_app.command(name="lint-funnel")
+def lint_funnel(
+    funnel: Annotated[str, typer.Argument(metavar="FILE", help="A funnel file, or the name of a preset.")],
+    sources: FromOption = None,
+    topics: Annotated[bool, typer.Option("--topics", help="Try it on what the input topics have.")] = False,
+    as_of: AsOfOption = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 where something is odd.")] = False,
+    data_dir: DataDirOption = None,
+) -> None:
+    """What is odd about a funnel file: rules that can't fire, stages nobody can leave; with history, thresholds nobody meets."""
+    from journey.lint import lint_funnel as look_over
+    from journey.replay import asked
+
+    history = asked(sources or (), as_of, None) if sources or topics else None
+    raise typer.Exit(look_over(load_settings(data_dir=data_dir), funnel, history, terminal(), strict=strict))

@@ -48,7 +48,7 @@ def oracle_of(case: PopulationCase, funnel: FunnelFile) -> Truth:
     return truth_of(case.events, [funnel], case.settings(SETTINGS), case.now, case.declarations)
 
 
-@tries(300)
+@tries(150)
 @given(populations(), st.integers(0, 2**32))
 def test_a_backtest_is_two_full_runs(case: PopulationCase, seed: int) -> None:
     """Rows of both, counts, figures by stage and the prospects that differ are the oracle's, from records in any order with copies."""
@@ -90,7 +90,7 @@ def test_a_backtest_is_two_full_runs(case: PopulationCase, seed: int) -> None:
             assert bool(side.why) != moved_by_event, (one, side)
 
 
-@tries(60)
+@tries(40)
 @given(populations(), st.integers(0, 2**32))
 def test_the_forgotten_are_left_out(case: PopulationCase, seed: int) -> None:
     """As the pipeline leaves them out that was told to forget them."""
@@ -111,7 +111,7 @@ def test_the_forgotten_are_left_out(case: PopulationCase, seed: int) -> None:
     assert stitched.forgotten == len(left.forgotten)
 
 
-@tries(60)
+@tries(40)
 @given(populations(), st.integers(0, 2**32))
 def test_since_counts_visits_that_opened_since(case: PopulationCase, seed: int) -> None:
     """They are what they are in the whole history; only the others are not counted."""
