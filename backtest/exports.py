@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from arro3.core import Array, DataType, Field, RecordBatch, Schema, Table
 from arro3.io import read_parquet, write_parquet
@@ -29,6 +29,7 @@ _COLUMNS = (
 )
 """The fields of `InputRecord`."""
 _SCHEMA = Schema([Field(name, type_, nullable=nullable) for name, type_, nullable in _COLUMNS])
+_MAGIC = b"PAR1"
 _COMPRESSION = "zstd(3)"
 _OURS_ALONE = 0o600
 
@@ -95,18 +96,29 @@ def read_part(path: Path) -> Iterator[list[InputRecord]]:
         OSError: it can't be read.
     """
     names = [name for name, _, _ in _COLUMNS]
-    try:
-        batches = read_parquet(str(path))
-        there = batches.schema.names
-    except Exception as error:
-        if isinstance(error, OSError):
-            raise
-        raise NotAnExport(f"{path} is no Parquet file that can be read") from error
+    unreadable = NotAnExport(f"{path} is no Parquet file, or not all of one")
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        ends = [file.read(len(_MAGIC)) for at in (0, max(0, size - len(_MAGIC))) if file.seek(at) == at]
+    if ends != [_MAGIC, _MAGIC]:
+        raise unreadable
+    batches = _tamed(lambda: read_parquet(str(path)), unreadable)
+    there = batches.schema.names
     if missing := [name for name in names if name not in there]:
         raise NotAnExport(f"{path} has no column {missing[0]}; expected a file that `journey export` wrote")
-    for batch in batches:
+    while (batch := _tamed(lambda: next(batches, None), unreadable)) is not None:
         columns = [batch[name].to_pylist() for name in names]
         yield [InputRecord(*row) for row in zip(*columns, strict=True)]
+
+
+def _tamed(read: Callable[[], Any], unreadable: NotAnExport) -> Any:
+    """What the library reads. On some broken files it panics, which is no `Exception`."""
+    try:
+        return read()
+    except BaseException as error:
+        if isinstance(error, Exception) or type(error).__name__ == "PanicException":
+            raise unreadable from error
+        raise
 
 
 def _for_its_owner(path: str, flags: int) -> int:

@@ -138,8 +138,11 @@ def _nothing(one: Rules, progress: Progress, touch: Touch, matches: int, enough:
     if not moving:
         return "no clause that moves anybody matches"
     satisfied = [clause.placed for clause in moving if clause.satisfied(matches, enough)]
+    lacking = [clause for clause in moving if not clause.satisfied(matches, enough)]
+    if further := [one for one in lacking if one.placed.purpose != ENTER or one.placed.to > progress.stage]:
+        return "; ".join(_too_few(rules, progress, touch, one) for one in further)
     if not satisfied:
-        return "; ".join(_too_few(rules, progress, touch, clause) for clause in moving)
+        return "; ".join(_too_few(rules, progress, touch, one) for one in lacking)
     where = _where(rules, progress, touch.occurred_at)
     entering = [rules.stage_names[one.to] for one in satisfied if one.purpose == ENTER]
     if entering:

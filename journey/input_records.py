@@ -19,7 +19,7 @@ from backtest.records import InputRecord
 from journey import topics
 from journey.errors import JourneyError
 from journey.kafka_clients import consumer_client
-from journey.offsets import partitions_of, true_ends
+from journey.offsets import beginnings, true_ends
 from journey.produce import BOM, LONGEST_LINE, STDIN, key_of, open_lines, size_of
 from journey.settings import Settings
 from schemas.codec import EventCodec
@@ -60,7 +60,7 @@ def stretches(consumer: KafkaConsumer, settings: Settings, *, embedded: bool) ->
     channel_of = {topics.topic_name(settings, name): channel for channel, name in topics.INPUT_TOPICS.items()}
     channel_of[topics.topic_name(settings, topics.ERASURES)] = ERASURE
     ends = true_ends(consumer, channel_of, embedded=embedded)
-    begun = consumer.beginning_offsets(partitions_of(consumer, channel_of))
+    begun = beginnings(consumer, channel_of)
     found = [Stretch(channel_of[tp.topic], tp, begun[tp], end) for tp, end in ends.items() if end > begun[tp]]
     return sorted(found, key=lambda one: (one.channel, one.tp.partition))
 
