@@ -10,7 +10,7 @@ from funnel.events import Touch
 from funnel.journey import Progress, count_matches
 from funnel.rules import Counted, FunnelRules, RuleSet
 
-ENTER, LOST, BACK, ACTIVITY, TOUCH = "enter", "lost", "back", "activity", "touch"
+ENTER, LOST, BACK, ACTIVITY, TOUCH, SNOOZE = "enter", "lost", "back", "activity", "touch", "snooze"
 """What the list that a clause stands in is for."""
 MOVING = (ENTER, LOST, BACK)
 """Lists that move somebody."""
@@ -57,6 +57,8 @@ def placed(funnel: Funnel) -> Iterator[Placed]:
         yield from _listed(BACK, back.to, f"back[{number}].on", back.on)
     yield from _listed(ACTIVITY, -1, "activity", funnel.activity)
     yield from _listed(TOUCH, -1, "handoff.touch", funnel.touch)
+    for number, snooze in enumerate(funnel.snooze):
+        yield from _listed(SNOOZE, -1, f"snooze[{number}].on", snooze.on)
 
 
 def compiled(rules: RuleSet, funnel: FunnelRules) -> list[Compiled]:

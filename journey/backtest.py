@@ -14,11 +14,12 @@ from backtest.figures import Figures
 from backtest.gathering import Gathering
 from backtest.reasons import Parting, Rules, Side, parting
 from backtest.stitching import Stitched, stitch
+from funnel.channels import ChannelRules, load_channels
 from funnel.definition import Funnel, load_funnels
 from funnel.rules import RuleSet
 from journey.backtest_report import show
 from journey.errors import JourneyError, SettingsError
-from journey.funnel_files import funnel_paths, load
+from journey.funnel_files import channel_paths, funnel_paths, load
 from journey.replay import Asked, gathered, no_collections
 from journey.screen import Screen
 from journey.settings import Settings
@@ -67,7 +68,8 @@ def backtest(
         as_json: as one JSON document, for programs.
     """
     now, before = _both(settings, funnel, against)
-    rules = RuleSet([before, now], days_off)
+    channels = ChannelRules(load_channels(channel_paths(settings.channels)))
+    rules = RuleSet([before, now], days_off, channels)
     with no_collections():
         records = gathered(settings, rules, wanted, screen)
         found = Backtest(before, now, records, wanted, rules)

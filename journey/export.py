@@ -44,6 +44,8 @@ def export(settings: Settings, directory: Path, screen: Screen) -> int:
     interrupted = False
     with orderly_interrupts() as interrupts, consumer_client(found) as consumer, _bar(screen) as bar:
         wanted = missing(stretches(consumer, found, embedded=not settings.kafka), there, directory)
+        for gap in gaps(wanted, there):
+            screen.err.print(Text(gap, style="yellow"))
         task = bar.add_task("exporting", total=sum(one.end - one.start for one in wanted))
         try:
             for stretch in wanted:
@@ -83,6 +85,15 @@ def missing(there: Sequence[Stretch], done: Sequence[Part], directory: Path) -> 
         if start < stretch.end:
             wanted.append(stretch._replace(start=max(start, stretch.start)))
     return wanted
+
+
+def gaps(wanted: Sequence[Stretch], done: Sequence[Part]) -> Iterator[str]:
+    """What Kafka deleted after the last export and before this one."""
+    ends = reached(done)
+    for channel, tp, start, _ in wanted:
+        lost = start - ends.get((channel, tp.partition), start)
+        if lost > 0:
+            yield f"{tp.topic}, partition {tp.partition}: {lost:,} records were deleted before they could be exported"
 
 
 def write(consumer: KafkaConsumer, stretch: Stretch, directory: Path, check: Check) -> Iterator[Part]:

@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from agents.days_off import days_off
+from backtest.clauses import MOVING
 from backtest.lint import Finding, lint
 from backtest.lint_history import Observed, findings, observe, rules_for
 from backtest.stitching import stitch
@@ -55,7 +56,7 @@ def _uses(observed: Observed) -> Table:
         table.add_column(heading, justify="right")
     table.add_column("what it says", overflow="fold")
     for use in observed.uses:
-        moves = f"{use.moved:,}" if use.placed.list_name.endswith((".enter", ".on")) else ""
+        moves = f"{use.moved:,}" if use.placed.purpose in MOVING else ""
         counts = (f"{use.matched:,}", f"{use.satisfied:,}", moves)
         table.add_row(Text(use.placed.where), *counts, Text(clause_text(use.placed.clause)))
     return table

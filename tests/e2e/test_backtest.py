@@ -30,9 +30,10 @@ FIGURES = """
 SELECT f.stage AS stage, entered, reached, f.moved_on AS moved_on, won, lost, expired, waiting,
     v.moved_on > 0 ? v.median_seconds : NULL AS median_seconds, revenue
 FROM funnel AS f LEFT JOIN stage_velocity AS v ON v.funnel = f.funnel AND v.stage = f.stage ORDER BY f.position"""
-TRANSITIONS = """
-SELECT * EXCEPT (funnel, funnel_version, revision, is_deleted, written_at) FROM stage_transitions FINAL
-ORDER BY prospect_id, visit, step"""
+TABLES = {
+    "stage_transitions": "* EXCEPT (funnel, funnel_version, revision, is_deleted, written_at)",
+    "visit_paths": "* EXCEPT (funnel, revision, is_deleted, written_at)",
+}
 
 
 class Ran(NamedTuple):
@@ -82,8 +83,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
 def left_in(cwd: Path, data_dir: str) -> Ran:
     """What the embedded ClickHouse of a data directory says."""
     by_prospect = defaultdict(list)
-    for row in rows(TRANSITIONS, cwd, data_dir):
-        by_prospect[row["prospect_id"]].append(row)
+    for table, columns in TABLES.items():
+        for row in rows(f"SELECT {columns} FROM {table} FINAL ORDER BY ALL", cwd, data_dir):
+            by_prospect[row["prospect_id"]].append(row)
     return Ran(rows(FIGURES, cwd, data_dir), dict(by_prospect))
 
 

@@ -10,17 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from kafka import TopicPartition
 from pydantic import SecretStr
 from rich.console import Console
 
 from agents.erasures import request_of
-from backtest.exports import parts, read_part
+from backtest.exports import Part, parts, read_part
 from backtest.records import InputRecord
 from journey import export as exporting
 from journey import topic_admin, topics
 from journey.backtest import backtest
 from journey.errors import JourneyError
-from journey.input_records import read_stretch, stretches
+from journey.input_records import Stretch, read_stretch, stretches
 from journey.kafka_clients import admin_client, consumer_client, producer_client
 from journey.replay import asked
 from journey.screen import Screen
@@ -176,6 +177,20 @@ def test_topics_export_and_lines_say_the_same(settings: Settings, tmp_path: Path
     assert without == document(*(str(part.path) for part in parts(directory)))
     assert without["differing"] == from_topics["differing"][1:]
     assert without["events"]["forgotten"]
+
+
+def test_what_was_deleted_in_between_is_told() -> None:
+    """An export that comes too seldom has a gap; records before the first one were never missed."""
+    tp = TopicPartition("web-events", 1)
+    known = [Part(Path("x"), "web", 1, 0, 9)]
+    there = [Stretch("web", tp, 15, 20), Stretch("call", TopicPartition("sales-call-events", 1), 5, 9)]
+    wanted = exporting.missing(there, known, Path("x"))
+    assert wanted == there
+    (gap,) = exporting.gaps(wanted, known)
+    assert gap == "web-events, partition 1: 5 records were deleted before they could be exported"
+    (again,) = exporting.missing([Stretch("web", tp, 0, 20)], known, Path("x"))
+    assert again.start == 10
+    assert list(exporting.gaps([again], known)) == []
 
 
 def test_a_broker_that_is_not_there(settings: Settings, tmp_path: Path) -> None:
