@@ -10,7 +10,7 @@ export PYTHONDONTWRITEBYTECODE :=
 # Two processes, each with an Apache Kafka of its own: whoever was killed is waited for half of the time.
 TWO := -n 2 --dist loadscope --no-loadscope-reorder
 
-.PHONY: help install demo test properties test-kafka faults soak bench bench-reports lint format clean
+.PHONY: help install demo test properties test-kafka faults soak bench bench-reports bench-backtest lint format clean
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
@@ -47,6 +47,9 @@ bench: $(STAMP) ## measure, beside what one would use instead
 
 bench-reports: $(STAMP) ## reports on ten million prospects, beside raw events (half an hour, 15 GB)
 	$(BIN)/python -m benchmarks.reports
+
+bench-backtest: $(STAMP) ## rules tried on a million events, in under a minute
+	$(BIN)/python -m benchmarks.backtest
 
 lint: $(STAMP) ## ruff, mypy, import-linter, schema compatibility
 	$(BIN)/ruff check .

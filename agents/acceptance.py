@@ -82,6 +82,13 @@ class Whose(NamedTuple):
     """The others, as `Touch.weaker` has them."""
 
 
+class Judged(NamedTuple):
+    """An event that goes on, before anything of it is sealed."""
+
+    event: Event
+    whose: Whose
+
+
 class Acceptance:
     """Decodes, validates, identifies, matches and seals, as one installation does it."""
 
@@ -118,7 +125,16 @@ class Acceptance:
         self.opener = Opener(self.canonical_of, lru_cache(maxsize=NAMES_REMEMBERED)(self.names_of), self.clear)
 
     def accept(self, channel: str, data: bytes | None, timestamp: int) -> Accepted | Refused:
-        """What becomes of a record.
+        """What becomes of a record; see `judge`."""
+        judged = self.judge(channel, data, timestamp)
+        if isinstance(judged, Refused):
+            return judged
+        event, whose = judged
+        touch = touch_of(event, self._rules, self._sealer.seal(data or b""), whose.kind, whose.weaker)
+        return Accepted(whose.start, encode_touch(touch))
+
+    def judge(self, channel: str, data: bytes | None, timestamp: int) -> Judged | Refused:
+        """Whether a record goes on, and whom it speaks of.
 
         Args:
             channel: web, email or call, by the topic it came from.
@@ -137,13 +153,16 @@ class Acceptance:
             return Refused("no_identifier", "none of user_id, email, phone and anonymous_id holds a usable identifier")
         if refused := refused_time(event["occurred_at"], timestamp):
             return refused
-        touch = touch_of(event, self._rules, self._sealer.seal(data or b""), whose.kind, whose.weaker)
-        return Accepted(whose.start, encode_touch(touch))
+        return Judged(event, whose)
 
     def canonical_of(self, raw: bytes) -> bytes:
         """The canonical JSON of the event in a touch, made from the original bytes sealed there (contract, section 1, "Duplicates")."""
         touch = decode_touch(raw)
         return canonical_json(self._codec.decode(touch.channel, self._sealer.open(touch.body)))
+
+    def strongest_of(self, channel: str, data: bytes) -> str:
+        """Canonical form of the strongest identifier of an event that was accepted, from its original bytes."""
+        return identify(self._codec.decode(channel, data, _IDENTIFIERS), self._parse_phone)[0].canonical
 
     def names_of(self, raw: bytes) -> tuple[bytes, ...]:
         """Sealed canonical forms of the identifiers of the event in a touch, the strongest first."""

@@ -34,3 +34,15 @@ def checked_duration(text: str) -> str:
     """The duration as it was written. Raises ValueError as `parse_duration` does."""
     parse_duration(text)
     return text
+
+
+def shown(microseconds: int) -> str:
+    """A duration as people write it, in the largest unit of which it is a whole number; parts of a second as a fraction."""
+    seconds, rest = divmod(microseconds, MICROSECONDS)
+    if rest or not seconds:
+        return f"{microseconds / MICROSECONDS:g}s"
+    unit, size = max(
+        ((unit, size) for unit, size in UNIT_SECONDS.items() if seconds % size == 0 and unit != "w"),
+        key=lambda found: found[1],
+    )
+    return f"{seconds // size}{unit}"

@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 
 def compile_globs(globs: Sequence[str]) -> Callable[[str], object]:
     """A predicate that is truthy where any of the globs matches the whole string, case-sensitively."""
-    literals = frozenset(text for text in map(_literal, globs) if text is not None)
-    patterns = [_regex(glob) for glob in globs if _literal(glob) is None]
+    literals = frozenset(text for text in map(literal, globs) if text is not None)
+    patterns = [_regex(glob) for glob in globs if literal(glob) is None]
     if not patterns:
         return literals.__contains__
     match = re.compile("|".join(patterns), re.DOTALL).fullmatch
@@ -18,7 +18,7 @@ def compile_globs(globs: Sequence[str]) -> Callable[[str], object]:
     return lambda text: text in literals or match(text)
 
 
-def _literal(glob: str) -> str | None:
+def literal(glob: str) -> str | None:
     """The one string a glob without wildcards matches; None for a glob with some."""
     tokens = _tokens(glob)
     return None if any(wild for _, wild in tokens) else "".join(character for character, _ in tokens)

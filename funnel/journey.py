@@ -108,7 +108,7 @@ def fold(rules: FunnelRules, progress: Progress, touches: Iterable[Touch]) -> tu
             account_id = touch.account_id
         enough = 0
         if matches & rules.counted_bits:
-            counts, enough = _count(counted, counts, matches, at)
+            counts, enough = count_matches(counted, counts, matches, at)
         furthest, lost, back, activity = rules.verdict(matches, enough)
 
         if undecided >= 0 and rules.touches(touch):
@@ -251,10 +251,17 @@ def _expired(rules: FunnelRules, progress: Progress) -> Transition:
     )  # fmt: skip
 
 
-def _count(
+def count_matches(
     clauses: tuple[Counted, ...], counts: tuple[tuple[int, ...], ...], matches: int, at: int
 ) -> tuple[tuple[tuple[int, ...], ...], int]:
-    """Count one event for the clauses with `at_least`; says (as bits) which of them it satisfies."""
+    """Count one event for the clauses with `at_least`; says (as bits) which of them it satisfies.
+
+    Args:
+        clauses: `FunnelRules.counted`.
+        counts: `Progress.counts`.
+        matches: the event's.
+        at: when it occurred, microseconds.
+    """
     enough = 0
     counted = list(counts)
     for number, (bit, at_least, within) in enumerate(clauses):

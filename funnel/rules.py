@@ -153,7 +153,7 @@ class RuleSet:
         """
         self._predicates: dict[_Predicate, int] = {}
         self.channels = channels
-        self.funnels = tuple(FunnelRules(funnel, self._bit_of, holidays or _no_holidays) for funnel in funnels)
+        self.funnels = tuple(FunnelRules(funnel, self.bit_of, holidays or _no_holidays) for funnel in funnels)
         self.bits = (1 << len(self._predicates)) - 1
         """All bits: an event with `matches == 0` is relevant to no funnel."""
         self.fingerprint = self._fingerprint()
@@ -177,7 +177,8 @@ class RuleSet:
                 matches |= bit
         return matches
 
-    def _bit_of(self, clause: Clause) -> int:
+    def bit_of(self, clause: Clause) -> int:
+        """The bit that is set where an event matches a clause of these funnels, `at_least` aside."""
         predicate = (clause.patterns, clause.min_duration_seconds)
         return 1 << self._predicates.setdefault(predicate, len(self._predicates))
 

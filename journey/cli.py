@@ -14,6 +14,7 @@ from rich.text import Text
 from typer.core import TyperGroup
 
 from journey.cli_alerts import alerts_app
+from journey.cli_history import history_app
 from journey.cli_letters import letters_app
 from journey.cli_load import load_app
 from journey.cli_options import DataDirOption, FunnelOption
@@ -251,6 +252,7 @@ def produce(
     raise typer.Exit(sending.produce(load_settings(data_dir=data_dir), files, terminal()))
 
 
+app.add_typer(history_app)
 app.add_typer(letters_app, name="dead-letters")
 app.add_typer(alerts_app, name="alerts")
 app.add_typer(load_app, name="load")

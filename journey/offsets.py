@@ -66,6 +66,15 @@ def true_ends(consumer: KafkaConsumer, topics: Iterable[str], *, embedded: bool 
     return ends
 
 
+def beginnings(consumer: KafkaConsumer, topics: Iterable[str]) -> Offsets:
+    """Where each partition begins: the offset of its first record, or where that would be.
+
+    Raises:
+        JourneyError: as `true_ends`.
+    """
+    return _answered(consumer.beginning_offsets, partitions_of(consumer, topics))
+
+
 def _answered(ask: Callable[[list[TopicPartition]], Offsets], partitions: list[TopicPartition]) -> Offsets:
     """The answer for all the partitions, asked for again while it lacks some.
 

@@ -32,7 +32,7 @@ STDIN = "-"
 SHOWN_BAD_LINES = 5
 _CHECK_EVERY = 500
 _BUFFER_BYTES = 1024 * 1024
-_LONGEST_LINE = topics.INPUT_MESSAGE_BYTES - 64 * 1024
+LONGEST_LINE = topics.INPUT_MESSAGE_BYTES - 64 * 1024
 """Bytes of a line that still fits into its topic; of a longer one only a beginning can be kept."""
 _KEPT_OF_LONG_LINE = 1024 * 1024
 _MARK_BYTES = 2 * 1024 * 1024
@@ -40,7 +40,7 @@ _MARKS = 16
 _DELIVERY_SECONDS = 120
 _GZIP = b"\x1f\x8b"
 _ZSTD = b"\x28\xb5\x2f\xfd"
-_BOM = b"\xef\xbb\xbf"
+BOM = b"\xef\xbb\xbf"
 _IDENTIFIERS = ("user_id", "email", "phone", "anonymous_id")
 
 
@@ -122,12 +122,12 @@ class LineProducer:
         with open_lines(name, reading) as (lines, position):
             number = 0
             try:
-                while line := lines.readline(_LONGEST_LINE + 1):
+                while line := lines.readline(LONGEST_LINE + 1):
                     number += 1
-                    if len(line) > _LONGEST_LINE:
+                    if len(line) > LONGEST_LINE:
                         self._refuse_long(name, number, line, lines)
                     else:
-                        self._send(name, number, line.removeprefix(_BOM) if number == 1 else line)
+                        self._send(name, number, line.removeprefix(BOM) if number == 1 else line)
                     if number % _CHECK_EVERY == 0:
                         progress(position())
                         self._raise_failure()
@@ -178,7 +178,7 @@ class LineProducer:
     def _refuse_long(self, name: str, number: int, beginning: bytes, lines: IO[bytes]) -> None:
         length, part = len(beginning), beginning
         while part and not part.endswith(b"\n"):
-            part = lines.readline(_LONGEST_LINE)
+            part = lines.readline(LONGEST_LINE)
             length += len(part)
         self.produced.lines += 1
         self.produced.reached[name] = number

@@ -156,7 +156,7 @@ def why(step: Step, funnel: Funnel | None) -> str:
 
 def _clauses(where: str, clauses: tuple[Clause, ...], step: Step) -> str:
     """Those that the event's stored fields don't rule out; more than one is told as `one of`."""
-    possible = [f"[{number}] {_clause(clause)}" for number, clause in enumerate(clauses) if _possible(clause, step)]
+    possible = [f"[{number}] {clause_text(clause)}" for number, clause in enumerate(clauses) if _possible(clause, step)]
     if not possible:
         return f"{where} (by clauses that the funnel file no longer has)"
     return f"{where}{possible[0]}" if len(possible) == 1 else f"{where}, one of {' or '.join(possible)}"
@@ -175,7 +175,8 @@ def _possible(clause: Clause, step: Step) -> bool:
     return all(bool(compile_globs(globs)(known[name])) for name, globs in clause.patterns if name in known)
 
 
-def _clause(clause: Clause) -> str:
+def clause_text(clause: Clause) -> str:
+    """A clause in a line."""
     parts = [f"{name} = {' | '.join(globs)}" for name, globs in clause.patterns]
     if clause.min_duration_seconds is not None:
         parts.append(f"at least {clause.min_duration_seconds} s long")

@@ -52,7 +52,9 @@ VARIABLES = {PREFIX + name.upper() for name in Settings.model_fields} | {
     "JOURNEY_TEST_FIRST",
     "JOURNEY_SOAK_SEEDS",
 }
-QUICKSTART = "docs/quickstart.md"
+QUICKSTART, BACKTEST = "docs/quickstart.md", "docs/backtest.md"
+RUN = (BACKTEST, QUICKSTART)
+"""Pages whose console blocks are run, with the files that they show."""
 DEMO, OWN_RUN = "journey demo", "journey run events.ndjson"
 STACKS = (DEMO, OWN_RUN)
 """Commands that start a stack; both run at once, as most of their time is waiting."""
@@ -127,12 +129,11 @@ def squeezed(text: str) -> str:
     return re.sub(r"[ \t]+", " ", text)
 
 
-def place_with_files(directory: Path) -> Path:
-    """The directory that somebody follows the pages in, with the files that they show."""
-    for page in (QUICKSTART, QUESTIONS):
-        text = (ROOT / page).read_text()
-        for name, content in re.findall(r"<!-- file: (\S+) -->\n```\w+\n(.*?)```", text, re.DOTALL):
-            (directory / name).write_text(content)
+def place_of(pages: Iterable[str], directory: Path) -> Path:
+    """The directory that somebody follows pages in, with the files that they show."""
+    text = "\n".join((ROOT / page).read_text() for page in pages)
+    for name, content in re.findall(r"<!-- file: (\S+) -->\n```\w+\n(.*?)```", text, re.DOTALL):
+        (directory / name).write_text(content)
     return directory
 
 
@@ -154,12 +155,12 @@ def outputs_of(commands: Collection[str], place: Path) -> dict[str, str]:
 
 
 def test_what_the_docs_show(tmp_path: Path) -> None:
-    """The quickstart's commands say what it shows, the README shows the demo, the queries answer, and all columns are described.
+    """The pages' commands say what they show, the README shows the demo, the queries answer, and all columns are described.
 
     One test, because it is one stack: tests of their own could run in several processes, each with a demo to wait for.
     """
-    place = place_with_files(tmp_path)
-    commands = consoles(QUICKSTART)
+    place = place_of((*RUN, QUESTIONS), tmp_path)
+    commands = [console for page in RUN for console in consoles(page)]
     began = now_micros()
     outputs = outputs_of(STACKS, place)
     ended = now_micros()
@@ -265,7 +266,7 @@ def columns_not_described(client: Client) -> Iterator[str]:
 
 def test_all_console_blocks_are_run() -> None:
     """No other page has one: it would look tested, and not be."""
-    assert [name_of(page) for page in PAGES if consoles(name_of(page))] == [QUICKSTART]
+    assert [name_of(page) for page in PAGES if consoles(name_of(page))] == list(RUN)
 
 
 def test_there_are_twenty_queries() -> None:
