@@ -32,6 +32,7 @@ TOGETHER = (
     "tests/e2e/test_runs.py",
     "tests/e2e/test_stalls.py",
     "tests/integration/test_grants.py",
+    "tests/integration/test_reports_borders.py",
     "tests/unit/test_sample.py",
 )
 """Modules whose tests share what is dear, such as a whole run: each goes to one process as it is. Of others, each test goes where there is time."""

@@ -132,7 +132,7 @@ def test_every_report_equals_counting_by_hand(clickhouse: ClickHouse) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1_800)
+@pytest.mark.timeout(3_600)
 def test_every_report_of_ten_thousand_prospects(clickhouse: ClickHouse) -> None:
     """The same at size, and the events themselves arrive in two orders, each into a database of its own."""
     people = population(SEEDS[1], people=5_000, events=50_000)
