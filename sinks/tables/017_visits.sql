@@ -32,19 +32,24 @@ WITH
             FROM funnel_stages AS f FINAL
         )
     ),
-    (SELECT groupUniqArray(funnel) FROM numbered) AS funnels,
-    (SELECT groupUniqArray(funnel_version) FROM numbered) AS versions,
-    (SELECT groupUniqArray(stage) FROM numbered) AS names,
     (
-        SELECT groupArray((indexOf(funnels, funnel) * (length(versions) + 1) + indexOf(versions, funnel_version)) * (length(names) + 1) + indexOf(names, stage))
+        SELECT (groupArray(funnel), groupArray(funnel_version), groupArray(stage), groupArray(position), groupArray(place), groupArray(is_last), groupArray(timezone))
         FROM (SELECT * FROM numbered ORDER BY number)
+    ) AS known,
+    (SELECT arrayDistinct(known.1)) AS funnels,
+    (SELECT arrayDistinct(known.2)) AS versions,
+    (SELECT arrayDistinct(known.3)) AS names,
+    (SELECT known.3) AS known_stages,
+    (SELECT known.4) AS known_positions,
+    (SELECT known.5) AS known_places,
+    (SELECT known.6) AS known_lasts,
+    (SELECT known.7) AS known_timezones,
+    (
+        SELECT arrayMap(
+            (f, v, s) -> (indexOf(funnels, f) * (length(versions) + 1) + indexOf(versions, v)) * (length(names) + 1) + indexOf(names, s),
+            known.1, known.2, known.3)
     ) AS slots,
     (SELECT arrayMap(slot -> indexOf(slots, slot), range((length(funnels) + 1) * (length(versions) + 1) * (length(names) + 1)))) AS numbers,
-    (SELECT groupArray(stage) FROM (SELECT stage FROM numbered ORDER BY number)) AS known_stages,
-    (SELECT groupArray(position) FROM (SELECT position FROM numbered ORDER BY number)) AS known_positions,
-    (SELECT groupArray(place) FROM (SELECT place FROM numbered ORDER BY number)) AS known_places,
-    (SELECT groupArray(is_last) FROM (SELECT is_last FROM numbered ORDER BY number)) AS known_lasts,
-    (SELECT groupArray(timezone) FROM (SELECT timezone FROM numbered ORDER BY number)) AS known_timezones,
     ['enter', 'advance', 'skip', 'back', 'repeat', 'lost', 'expired'] AS kind_names,
     moves AS
     (
@@ -206,6 +211,7 @@ REFRESH EVERY 30 SECOND
 )
 ENGINE = MergeTree
 ORDER BY prospect_id
+EMPTY
 AS
 WITH
     (SELECT max(built_at) FROM visits_rebuilt) - INTERVAL 10 MINUTE AS since,
@@ -257,6 +263,7 @@ REFRESH EVERY 30 SECOND DEPENDS ON changed_prospects
 )
 ENGINE = MergeTree
 ORDER BY (funnel, prospect_id, visit)
+EMPTY
 AS
 SELECT *
 FROM

@@ -27,6 +27,7 @@ REFRESH EVERY 30 SECOND DEPENDS ON visits_changed
 )
 ENGINE = MergeTree
 ORDER BY (funnel, stage, entry_day)
+EMPTY
 AS
 SELECT
     funnel,
@@ -74,6 +75,7 @@ REFRESH EVERY 30 SECOND DEPENDS ON visits_changed
 )
 ENGINE = MergeTree
 ORDER BY (funnel, stage)
+EMPTY
 AS
 SELECT funnel, stage, count() AS moved_on, quantilesExactInclusive(0.5, 0.75, 0.9)(microseconds) AS quantiles
 FROM visits
@@ -96,6 +98,7 @@ REFRESH EVERY 30 SECOND DEPENDS ON visits_changed
 )
 ENGINE = MergeTree
 ORDER BY (funnel, stage, week)
+EMPTY
 AS
 SELECT
     funnel, stage, toMonday(entry_day) AS week, count() AS moved_on, quantilesExactInclusive(0.5, 0.75, 0.9)(microseconds) AS quantiles
@@ -122,6 +125,7 @@ REFRESH EVERY 30 SECOND DEPENDS ON visits_changed
 )
 ENGINE = MergeTree
 ORDER BY (funnel, week, position, day)
+EMPTY
 AS
 WITH reached AS
     (
@@ -165,6 +169,7 @@ REFRESH EVERY 30 SECOND DEPENDS ON visits_changed
 )
 ENGINE = MergeTree
 ORDER BY (funnel, first_campaign)
+EMPTY
 AS
 SELECT
     funnel,
@@ -197,6 +202,7 @@ REFRESH EVERY 30 SECOND DEPENDS ON visits_changed
 )
 ENGINE = MergeTree
 ORDER BY (funnel, from_stage, to_stage, kind)
+EMPTY
 AS
 WITH ways AS
     (
@@ -238,6 +244,7 @@ REFRESH EVERY 30 SECOND DEPENDS ON visits_changed
 )
 ENGINE = MergeTree
 ORDER BY (funnel, day)
+EMPTY
 AS
 SELECT funnel, day, first_campaign, currency, countIf(nth = 1) AS won, sum(amount) AS revenue
 FROM
@@ -268,6 +275,7 @@ REFRESH EVERY 30 SECOND DEPENDS ON visits_changed
 )
 ENGINE = MergeTree
 ORDER BY (funnel, month, months_after)
+EMPTY
 AS
 WITH
     customers AS
@@ -322,6 +330,7 @@ REFRESH EVERY 30 SECOND DEPENDS ON visits_changed
 )
 ENGINE = MergeTree
 ORDER BY (funnel, account_id)
+EMPTY
 AS
 WITH
     stages AS
