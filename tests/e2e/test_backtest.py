@@ -115,7 +115,7 @@ def test_a_changed_funnel_makes_the_difference_of_two_runs(place: Place) -> None
     assert [one["prospect"] for one in found["reasons"]] == differing
     whys = {one["now"]["why"] for one in found["reasons"]}
     assert {"no activity for 20d", "no clause that moves anybody matches"} <= whys
-    assert found["events"]["shared"]
+    assert found["events"]["duplicate"]
     assert found["events"]["dead"] == {"undecodable": 2}
 
 
