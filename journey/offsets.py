@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from kafka import KafkaConsumer, TopicPartition
 from kafka.admin import KafkaAdminClient
+from kafka.errors import KafkaError
 
 from journey.errors import JourneyError
 
@@ -95,8 +96,22 @@ def _answered(ask: Callable[[list[TopicPartition]], Offsets], partitions: list[T
 
 
 def committed(admin: KafkaAdminClient, group: str) -> Offsets:
-    """The group's committed offsets; partitions without one are left out."""
-    found = admin.list_group_offsets(group).get(group, {})
+    """The group's committed offsets; partitions without one are left out.
+
+    Asked for again while the group's broker is changing, or has only just been chosen.
+
+    Raises:
+        kafka.errors.KafkaError: it stays so, or the brokers refuse.
+    """
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while True:
+        try:
+            found = admin.list_group_offsets(group).get(group, {})
+            break
+        except KafkaError as error:
+            if not error.retriable or time.monotonic() > deadline:
+                raise
+            time.sleep(_POLL_MILLISECONDS / 1000)
     return {tp: offset.offset for tp, offset in found.items() if offset.offset >= 0}
 
 
