@@ -9,6 +9,9 @@ from clickhouse_driver.errors import ServerException
 
 COHORTS = "conversion_cohorts"
 """The refreshable materialised view that `conversion_facts`, `funnel` and `stage_velocity` read."""
+ATTRIBUTION = "attribution_by_rules"
+"""The one that `attribution_facts` and `attribution` read."""
+_VIEWS = (COHORTS, ATTRIBUTION)
 
 
 def refresh(client: Any) -> None:
@@ -21,7 +24,9 @@ def refresh(client: Any) -> None:
         clickhouse_driver.errors.Error: the server is away, or could not compute them.
     """
     # A refresh that runs already may have begun before our rows were there, and asking for another has no effect meanwhile.
-    with contextlib.suppress(ServerException):  # that one's failure is not ours
-        client.execute(f"SYSTEM WAIT VIEW {COHORTS}")
-    client.execute(f"SYSTEM REFRESH VIEW {COHORTS}")
-    client.execute(f"SYSTEM WAIT VIEW {COHORTS}")
+    for view in _VIEWS:
+        with contextlib.suppress(ServerException):  # that one's failure is not ours
+            client.execute(f"SYSTEM WAIT VIEW {view}")
+        client.execute(f"SYSTEM REFRESH VIEW {view}")
+    for view in _VIEWS:
+        client.execute(f"SYSTEM WAIT VIEW {view}")
