@@ -27,12 +27,18 @@ _BOUNDED = {"max_bytes_before_external_group_by": 200_000_000, "max_threads": 2}
 """What does not fit goes to disk: users of a shared server have limits."""
 _GROUP = f"if(g = '', '{UNATTRIBUTED}', toString(g))"
 _STATES = f"""
-SELECT funnel, sipHash64({_GROUP}, toString(c)) AS state, {_GROUP} AS channel_group, toString(c) AS campaign
-FROM visit_paths FINAL
-ARRAY JOIN channel_groups AS g, campaigns AS c
-GROUP BY funnel, channel_group, campaign, state
-ORDER BY funnel, count() DESC, channel_group, campaign
-LIMIT %(most)s BY funnel"""  # noqa: S608  constants
+SELECT DISTINCT funnel, if(place > %(most)s, '{OTHER}', campaign) AS name, channel_group, sipHash64(channel_group, name) AS state
+FROM
+(
+    SELECT funnel, channel_group, campaign, row_number() OVER (PARTITION BY funnel ORDER BY touches DESC, channel_group, campaign) AS place
+    FROM
+    (
+        SELECT funnel, {_GROUP} AS channel_group, toString(c) AS campaign, count() AS touches
+        FROM visit_paths
+        ARRAY JOIN channel_groups AS g, campaigns AS c
+        GROUP BY funnel, channel_group, campaign
+    )
+)"""  # noqa: S608  constants
 # 0 is where paths begin and end.
 _MOVES = f"""
 SELECT source, target, count() AS moves
@@ -40,16 +46,11 @@ FROM
 (
     SELECT arrayMap((g, c) -> if(sipHash64({_GROUP}, toString(c)) IN %(known)s, sipHash64({_GROUP}, toString(c)), sipHash64({_GROUP}, '{OTHER}')),
         channel_groups, campaigns) AS states
-    FROM visit_paths FINAL
+    FROM visit_paths
     WHERE funnel = %(funnel)s AND notEmpty(channel_groups)
 )
 ARRAY JOIN arrayPushFront(states, toUInt64(0)) AS source, arrayPushBack(states, toUInt64(0)) AS target
 GROUP BY source, target"""  # noqa: S608  constants
-_GROUPS = f"""
-SELECT DISTINCT {_GROUP} AS channel_group, sipHash64(channel_group, '{OTHER}')
-FROM visit_paths FINAL
-ARRAY JOIN channel_groups AS g
-WHERE funnel = %(funnel)s"""  # noqa: S608  constants
 _BROUGHT = f"""
 SELECT sipHash64(channel_group, campaign), sipHash64(channel_group, '{OTHER}'), currency, toFloat64(sum(r.conversions)), toFloat64(sum(r.value))
 FROM attribution_by_rules AS r
@@ -91,7 +92,7 @@ def attribute(client: Any, most_states: int = MOST_STATES) -> Run:
         clickhouse_driver.errors.Error: the server is away, or refuses.
     """
     states: dict[str, dict[int, tuple[str, str]]] = defaultdict(dict)
-    for funnel, state, channel_group, campaign in client.execute(_STATES, {"most": most_states}, settings=_BOUNDED):
+    for funnel, campaign, channel_group, state in client.execute(_STATES, {"most": most_states}, settings=_BOUNDED):
         states[funnel][state] = (channel_group, campaign)
     found = tuple(share for funnel, known in states.items() for share in _shares_of(client, funnel, known))
     ((newest,),) = client.execute("SELECT max(run) FROM attribution_shares")
@@ -103,11 +104,9 @@ def attribute(client: Any, most_states: int = MOST_STATES) -> Run:
 
 def _shares_of(client: Any, funnel: str, known: Mapping[int, tuple[str, str]]) -> Iterator[Share]:
     parameters = {"funnel": funnel, "known": tuple(known)}
-    others = {state: (group, OTHER) for group, state in client.execute(_GROUPS, parameters, settings=_BOUNDED)}
     moves = client.execute(_MOVES, parameters, settings=_BOUNDED)
     brought = client.execute(_BROUGHT, parameters, settings=_BOUNDED)
-    names = {**others, **known}
-    states = sorted({source for source, _, _ in moves} - {0}, key=names.__getitem__)
+    states = sorted({source for source, _, _ in moves} - {0}, key=known.__getitem__)
     numbers = {state: number for number, state in enumerate(states)}
     currencies = sorted({currency for _, _, currency, _, _ in brought})
     rewards = np.zeros((len(states), 2 * len(currencies)))
@@ -116,7 +115,7 @@ def _shares_of(client: Any, funnel: str, known: Mapping[int, tuple[str, str]]) -
         if number is not None:  # else it was not there a moment before, when moves were counted
             column = 2 * currencies.index(currency)
             rewards[number, column : column + 2] += (conversions, value)
-    found = shares_within(_chain(moves, numbers, rewards), [names[state][0] for state in states])
+    found = shares_within(_chain(moves, numbers, rewards), [known[state][0] for state in states])
     for position, currency in enumerate(currencies):
         by_conversions, by_value = found[:, 2 * position], found[:, 2 * position + 1]
         if not by_conversions.any():
@@ -126,7 +125,7 @@ def _shares_of(client: Any, funnel: str, known: Mapping[int, tuple[str, str]]) -
             by_value = by_conversions
         for state, conversions, value in zip(states, by_conversions, by_value, strict=True):
             if conversions or value:
-                yield Share(funnel, currency, *names[state], float(conversions), float(value))
+                yield Share(funnel, currency, *known[state], float(conversions), float(value))
 
 
 def _chain(moves: Sequence[tuple[int, int, int]], numbers: Mapping[int, int], rewards: Matrix) -> Chain:

@@ -76,7 +76,8 @@ def removal_effects(chain: Chain) -> Matrix:
     brought = starts @ onwards
     effects = np.zeros_like(lost)
     np.divide(lost, brought, out=effects, where=brought > 0)
-    return effects.clip(0.0, 1.0)
+    np.clip(effects, 0.0, 1.0, out=effects)
+    return effects
 
 
 def shares(effects: Matrix) -> Matrix:

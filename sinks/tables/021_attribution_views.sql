@@ -3,7 +3,7 @@
 -- A rule is a list of edges: touch i gets what lies between edge i - 1 and edge i, of 0 to 1. Credits are the differences of rounded edges, so those of
 -- a visit add up to its value to the last digit, whatever the weights; and as they are whole numbers, their sums don't depend on an order.
 --
--- Both tables are read in the order in which they are sorted, and joined in it, so memory does not grow with the number of visits.
+-- Won visits are put together in the order in which the table is sorted, so memory does not grow with their number.
 
 DROP VIEW IF EXISTS attribution_by_rules SYNC;
 
@@ -44,38 +44,34 @@ WITH
             funnel,
             prospect_id,
             visit,
-            argMinIf(funnel_version, step, kind != 'repeat') AS version,
-            argMinIf(entered_at, step, kind != 'repeat') AS won_at,
-            argMinIf(toString(t.currency), step, kind != 'repeat') AS currency,
+            argMinIf(
+                (funnel_version, entered_at, toString(t.currency), touched_at, touch_channel_groups, touch_campaigns),
+                step, kind != 'repeat') AS winning,
             toInt128(sum(amount) * 100) * 10000000000 AS units
         FROM stage_transitions AS t FINAL
         WHERE kind = 'repeat' OR (funnel, funnel_version, to_stage) IN (SELECT funnel, funnel_version, stage FROM last_stages)
         GROUP BY funnel, prospect_id, visit
         HAVING countIf(kind != 'repeat') > 0
     ),
-    paths AS
-    (
-        SELECT funnel, prospect_id, visit, touched_at, channel_groups, campaigns
-        FROM visit_paths FINAL
-        WHERE status = 'won'
-    ),
-    joined AS
+    touched AS
     (
         SELECT
-            w.funnel AS funnel,
-            w.currency AS currency,
-            toDate(formatDateTime(won_at, '%F', zones[concat(toString(version), ' ', w.funnel)])) AS day,
+            funnel,
+            winning.3 AS currency,
+            toDate(formatDateTime(winning.2, '%F', zones[concat(toString(winning.1), ' ', funnel)])) AS day,
             units,
-            notEmpty(channel_groups) AS is_touch,
-            if(is_touch, channel_groups, ['']) AS groups,
-            if(is_touch, campaigns, ['']) AS names,
+            winning.4 AS touched_at,
+            notEmpty(touched_at) AS is_touch,
+            -- A visit without touches has one place, of nobody.
+            if(is_touch, winning.5, ['']) AS groups,
+            if(is_touch, winning.6, ['']) AS names,
             length(groups) AS touches,
             arrayEnumerate(groups) AS places,
-            -- How much of the last touch's weight each has; of a visit without touches, the one place that it has.
-            arrayCumSum(if(is_touch, arrayMap(t -> exp2((toUnixTimestamp64Micro(t) - toUnixTimestamp64Micro(touched_at[-1])) / 1000000 / half_life), touched_at), [1.])) AS faded,
+            -- Measured by the last touch, so that none is too small to be told from 0 where all are old.
+            arrayMap(t -> exp2((toUnixTimestamp64Micro(t) - toUnixTimestamp64Micro(touched_at[-1])) / 1000000 / half_life), touched_at) AS fading,
+            arrayCumSum(if(is_touch, fading, [1.])) AS faded,
             greatest(arrayLastIndex(g -> g != 'Direct', groups), 0) AS not_direct
-        FROM wins AS w
-        LEFT JOIN paths AS p ON p.funnel = w.funnel AND p.prospect_id = w.prospect_id AND p.visit = w.visit
+        FROM wins
     ),
     edged AS
     (
@@ -89,7 +85,7 @@ WITH
                 arrayMap(f -> f / faded[-1], faded),
                 arrayMap(i -> multiIf(i = touches, 1., touches = 2, 0.5, 0.4 + 0.2 * (i - 1) / (touches - 2)), places)
             ] AS edges
-        FROM joined
+        FROM touched
     ),
     credited AS
     (
@@ -124,7 +120,7 @@ FROM
 )
 ARRAY JOIN models AS model, sums AS all_conversions, amounts_of AS all_amounts
 WHERE all_conversions != 0 OR all_amounts != 0
-SETTINGS optimize_aggregation_in_order = 1, join_algorithm = 'full_sorting_merge', max_threads = 1;
+SETTINGS optimize_aggregation_in_order = 1, max_threads = 1;
 
 -- What each touch is credited with, by day of winning. By the Markov model, what a day brought is shared as all of the funnel's visits together say.
 CREATE OR REPLACE VIEW attribution_facts

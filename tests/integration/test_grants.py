@@ -23,8 +23,10 @@ from journey.explain import explain
 from journey.local_clickhouse import EmbeddedClickHouse
 from journey.settings import Settings
 from journey.who import who
+from reports.attribution import attribute
 from sinks.funnels import write_funnels
 from sinks.migrations import migrate, shipped
+from sinks.refresh import refresh
 from sinks.retention import keep_dead_letters
 
 _ROOT = Path(__file__).resolve().parents[2]
@@ -32,6 +34,7 @@ _DEPLOY = _ROOT / "deploy" / "clickhouse"
 _PASSWORDS = {
     "journey_migrate": "CLICKHOUSE_MIGRATE_PASSWORD",
     "journey_sink": "CLICKHOUSE_SINK_PASSWORD",
+    "journey_attribution": "CLICKHOUSE_ATTRIBUTION_PASSWORD",
     "journey_reader": "CLICKHOUSE_READER_PASSWORD",
 }
 _ID_KEY = "a key of at least 16"
@@ -101,6 +104,13 @@ def sink(server: EmbeddedClickHouse) -> Iterator[Client]:
 
 
 @pytest.fixture
+def attributing(server: EmbeddedClickHouse) -> Iterator[Client]:
+    """As `journey attribute` connects."""
+    with _client(server, "journey_attribution") as client:
+        yield client
+
+
+@pytest.fixture
 def reader(server: EmbeddedClickHouse) -> Iterator[Client]:
     """As people connect."""
     with _client(server, "journey_reader") as client:
@@ -148,9 +158,8 @@ def test_migrating_sets_how_long_dead_letters_are_kept(migrator: Client) -> None
 
 
 def test_the_funnel_is_recomputed_with_these_rights(migrator: Client) -> None:
-    """The refreshable view reads, replaces its table and swaps it in as whoever migrated: that must not fail for want of a right."""
-    migrator.execute("SYSTEM REFRESH VIEW conversion_cohorts")
-    migrator.execute("SYSTEM WAIT VIEW conversion_cohorts")
+    """The refreshable views read, replace their tables and swap them in as whoever migrated: that must not fail for want of a right."""
+    refresh(migrator)
 
 
 @pytest.mark.parametrize(
@@ -172,7 +181,8 @@ def test_migrating_destroys_nothing(migrator: Client, query: str) -> None:
 
 def test_the_sink_inserts_into_every_table_of_facts(sink: Client) -> None:
     """Its rights cover every table that the migrations make: a new one without a grant is found here, not in production."""
-    tables = set(_made("TABLE")) - {"funnel_stages"}  # which `journey migrate` writes
+    # `journey migrate` and `journey attribute` write these.
+    tables = set(_made("TABLE")) - {"funnel_stages", "attribution_settings", "attribution_shares"}
     assert "stage_transitions" in tables
     granted = "\n".join(row[0] for row in sink.execute("SHOW GRANTS"))
     for table in tables:
@@ -201,6 +211,26 @@ def test_the_sink_only_inserts(sink: Client, query: str) -> None:
     _refused(sink, query)
 
 
+def test_attribution_is_worked_out_with_these_rights(attributing: Client) -> None:
+    """`journey attribute` needs no more than its user may."""
+    assert attribute(attributing).shares == ()
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "SELECT * FROM stage_transitions",
+        "SELECT * FROM prospect_identifiers",
+        "SELECT * FROM attribution_shares",
+        "INSERT INTO stage_transitions (funnel) VALUES ('x')",
+        "TRUNCATE TABLE attribution_shares",
+    ],
+)
+def test_attribution_reads_paths_and_writes_shares(attributing: Client, query: str) -> None:
+    """Whoever takes over its password sees when prospects were touched, and neither who they are nor what they did."""
+    _refused(attributing, query)
+
+
 def test_readers_read_every_view(reader: Client) -> None:
     """Every view that the migrations make can be read, though readers have no right on any table."""
     views = _made("VIEW")
@@ -221,6 +251,8 @@ def test_readers_read_every_view(reader: Client) -> None:
         "prospects",
         "funnel_stages",
         "conversion_cohorts",
+        "attribution_by_rules",
+        "attribution_shares",
         "system.users",
         "system.processes",
     ],
