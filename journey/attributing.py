@@ -35,7 +35,7 @@ def period(text: str) -> float:
     except ValueError as error:
         raise SettingsError(f"--every {text}: {error}") from None
     if seconds < _LEAST_SECONDS:
-        raise SettingsError(f"--every {text}: expected at least 1m, as what it reads is recomputed once a minute")
+        raise SettingsError(f"--every {text}: expected at least 1m")
     return seconds
 
 

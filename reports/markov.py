@@ -74,7 +74,7 @@ def removal_effects(chain: Chain) -> Matrix:
     reached = (starts @ visits) / np.diag(visits)
     lost = reached[:, None] * onwards
     brought = starts @ onwards
-    effects = np.zeros_like(lost)
+    effects: Matrix = np.zeros(lost.shape)
     np.divide(lost, brought, out=effects, where=brought > 0)
     np.clip(effects, 0.0, 1.0, out=effects)
     return effects
@@ -83,7 +83,7 @@ def removal_effects(chain: Chain) -> Matrix:
 def shares(effects: Matrix) -> Matrix:
     """Removal effects in proportion, so that those of each reward add up to 1; where all are 0 they stay so."""
     total = effects.sum(axis=0)
-    found = np.zeros_like(effects)
+    found: Matrix = np.zeros(effects.shape)
     np.divide(effects, total, out=found, where=total > 0)
     return found
 

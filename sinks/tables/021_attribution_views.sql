@@ -1,14 +1,14 @@
 -- To which touches won visits are credited, by rules. Recomputed as a whole and swapped in at once, for the reason given in 004_conversion.sql.
 --
--- A rule is a list of edges: touch i gets what lies between edge i - 1 and edge i, of 0 to 1. Credits are the differences of rounded edges, so those of
--- a visit add up to its value to the last digit, whatever the weights; and as they are whole numbers, their sums don't depend on an order.
+-- Credits are whole numbers of 1e-15 of a visit. Those of a visit are the differences of rounded sums that end with all of it, so they add up to the last
+-- digit, whatever the weights; times cents they are the value, so that does, too. And sums of whole numbers don't depend on an order.
 --
 -- Won visits are put together in the order in which the table is sorted, so memory does not grow with their number.
 
 DROP VIEW IF EXISTS attribution_by_rules SYNC;
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS attribution_by_rules
-REFRESH EVERY 1 MINUTE
+REFRESH EVERY 5 MINUTE
 (
     funnel LowCardinality(String),
     model LowCardinality(String),
@@ -18,14 +18,13 @@ REFRESH EVERY 1 MINUTE
     campaign LowCardinality(String),
     is_touch Bool COMMENT 'whether a touch has it, or nobody as there was none',
     conversions Decimal(38, 15),
-    value Decimal(38, 12)
+    value Decimal(38, 17)
 )
 ENGINE = MergeTree
 ORDER BY (funnel, model, day)
 AS
 WITH
-    ['first', 'last', 'last_non_direct', 'linear', 'time_decay', 'position_based'] AS models,
-    1e15 AS conversion,
+    1000000000000000 AS whole,
     ifNull((SELECT value FROM attribution_settings FINAL WHERE name = 'half_life_seconds'), 604800.) AS half_life,
     (
         SELECT mapFromArrays(groupArray(concat(toString(funnel_version), ' ', funnel)), groupArray(zone))
@@ -37,17 +36,18 @@ WITH
         FROM funnel_stages FINAL
         GROUP BY funnel, funnel_version
     ),
-    -- `repeat` rows lie in the last stage but do not win the visit again; what they brought is part of its value.
+    -- `repeat` rows lie in the last stage but do not win the visit again; what they brought is part of its value. They have no touches.
     wins AS
     (
         SELECT
             funnel,
-            prospect_id,
-            visit,
-            argMinIf(
-                (funnel_version, entered_at, toString(t.currency), touched_at, touch_channel_groups, touch_campaigns),
-                step, kind != 'repeat') AS winning,
-            toInt128(sum(amount) * 100) * 10000000000 AS units
+            argMinIf(funnel_version, step, kind != 'repeat') AS version,
+            argMinIf(entered_at, step, kind != 'repeat') AS won_at,
+            argMinIf(t.currency, step, kind != 'repeat') AS currency,
+            toInt128(sum(amount) * 100) AS cents,
+            groupArrayArray(touched_at) AS touch_times,
+            groupArrayArray(touch_channel_groups) AS groups,
+            groupArrayArray(touch_campaigns) AS campaigns
         FROM stage_transitions AS t FINAL
         WHERE kind = 'repeat' OR (funnel, funnel_version, to_stage) IN (SELECT funnel, funnel_version, stage FROM last_stages)
         GROUP BY funnel, prospect_id, visit
@@ -57,69 +57,68 @@ WITH
     (
         SELECT
             funnel,
-            winning.3 AS currency,
-            toDate(formatDateTime(winning.2, '%F', zones[concat(toString(winning.1), ' ', funnel)])) AS day,
-            units,
-            winning.4 AS touched_at,
-            notEmpty(touched_at) AS is_touch,
+            currency,
+            toDate(formatDateTime(won_at, '%F', zones[concat(toString(version), ' ', funnel)])) AS day,
+            cents,
+            notEmpty(touch_times) AS is_touch,
             -- A visit without touches has one place, of nobody.
-            if(is_touch, winning.5, ['']) AS groups,
-            if(is_touch, winning.6, ['']) AS names,
-            length(groups) AS touches,
-            arrayEnumerate(groups) AS places,
+            emptyArrayToSingle(touch_times) AS times,
+            emptyArrayToSingle(groups) AS each_group,
+            emptyArrayToSingle(campaigns) AS each_campaign,
+            length(each_group) AS touches,
+            arrayEnumerate(each_group) AS places,
+            ifNull(nullIf(arrayLastIndex(g -> g != 'Direct', each_group), 0), touches) AS not_direct,
             -- Measured by the last touch, so that none is too small to be told from 0 where all are old.
-            arrayMap(t -> exp2((toUnixTimestamp64Micro(t) - toUnixTimestamp64Micro(touched_at[-1])) / 1000000 / half_life), touched_at) AS fading,
-            arrayCumSum(if(is_touch, fading, [1.])) AS faded,
-            greatest(arrayLastIndex(g -> g != 'Direct', groups), 0) AS not_direct
+            arrayCumSum(arrayMap(t -> exp2(dateDiff('microsecond', times[-1], t) / 1000000 / half_life), times)) AS faded,
+            arrayMap(f -> toInt64(round(whole * (f / faded[-1]))), faded) AS edges,
+            arrayMap((edge, before) -> edge - before, edges, arrayPushFront(arrayPopBack(edges), 0)) AS decayed
         FROM wins
-    ),
-    edged AS
-    (
-        SELECT
-            funnel, currency, day, units, is_touch, groups, names, places,
-            [
-                arrayMap(i -> 1., places),
-                arrayMap(i -> toFloat64(i = touches), places),
-                arrayMap(i -> toFloat64(i >= if(not_direct = 0, touches, not_direct)), places),
-                arrayMap(i -> i / touches, places),
-                arrayMap(f -> f / faded[-1], faded),
-                arrayMap(i -> multiIf(i = touches, 1., touches = 2, 0.5, 0.4 + 0.2 * (i - 1) / (touches - 2)), places)
-            ] AS edges
-        FROM touched
     ),
     credited AS
     (
         SELECT
-            funnel, currency, day, is_touch, groups[place] AS channel_group, names[place] AS campaign,
-            -- Edge 0 of a list that begins with edge 1 is its default, 0.
-            arrayMap(e -> toInt128(round(conversion * e[place])) - toInt128(round(conversion * e[place - 1])), edges) AS conversions,
-            arrayMap(
-                e -> if(e[place] = 1, units, toInt128(round(toFloat64(units) * e[place]))) - if(e[place - 1] = 1, units, toInt128(round(toFloat64(units) * e[place - 1]))),
-                edges) AS amounts
-        FROM edged
-        ARRAY JOIN places AS place
+            funnel, currency, day, is_touch, cents, channel_group, campaign,
+            place = 1 AS is_first,
+            place = touches AS is_last,
+            time_decay,
+            place = not_direct AS is_last_non_direct,
+            intDiv(whole * place, touches) - intDiv(whole * (place - 1), touches) AS linear,
+            toInt64(multiIf(
+                touches <= 2, linear,
+                is_first OR is_last, intDiv(whole, 5) * 2,
+                intDiv(intDiv(whole, 5) * (place - 1), touches - 2) - intDiv(intDiv(whole, 5) * (place - 2), touches - 2))) AS position_based
+        FROM touched
+        ARRAY JOIN each_group AS channel_group, each_campaign AS campaign, places AS place, decayed AS time_decay
+    ),
+    summed AS
+    (
+        SELECT
+            funnel, currency, day, is_touch, channel_group, campaign,
+            sumIf(toInt128(whole), is_first) AS first_credit, sumIf(cents, is_first) * whole AS first_value,
+            sumIf(toInt128(whole), is_last) AS last_credit, sumIf(cents, is_last) * whole AS last_value,
+            sumIf(toInt128(whole), is_last_non_direct) AS non_direct_credit, sumIf(cents, is_last_non_direct) * whole AS non_direct_value,
+            sum(toInt128(linear)) AS linear_credit, sum(cents * linear) AS linear_value,
+            sum(toInt128(time_decay)) AS decay_credit, sum(cents * time_decay) AS decay_value,
+            sum(toInt128(position_based)) AS position_credit, sum(cents * position_based) AS position_value
+        FROM credited
+        GROUP BY funnel, currency, day, is_touch, channel_group, campaign
     )
 SELECT
     funnel,
     model,
     day,
     currency,
-    channel_group,
+    if(channel_group = '', '(unattributed)', channel_group) AS channel_group,
     campaign,
     is_touch,
-    toDecimal128(all_conversions, 0) * toDecimal128('0.000000000000001', 15) AS conversions,
-    toDecimal128(all_amounts, 0) * toDecimal128('0.000000000001', 12) AS value
-FROM
-(
-    SELECT
-        funnel, day, currency, if(channel_group = '', '(unattributed)', channel_group) AS channel_group, campaign, is_touch,
-        sumForEach(conversions) AS sums,
-        sumForEach(amounts) AS amounts_of
-    FROM credited
-    GROUP BY funnel, day, currency, channel_group, campaign, is_touch
-)
-ARRAY JOIN models AS model, sums AS all_conversions, amounts_of AS all_amounts
-WHERE all_conversions != 0 OR all_amounts != 0
+    toDecimal128(credit, 0) * toDecimal128('0.000000000000001', 15) AS conversions,
+    toDecimal128(amount, 0) * toDecimal128('0.00000000000000001', 17) AS value
+FROM summed
+ARRAY JOIN
+    ['first', 'last', 'last_non_direct', 'linear', 'time_decay', 'position_based'] AS model,
+    [first_credit, last_credit, non_direct_credit, linear_credit, decay_credit, position_credit] AS credit,
+    [first_value, last_value, non_direct_value, linear_value, decay_value, position_value] AS amount
+WHERE credit != 0 OR amount != 0
 SETTINGS optimize_aggregation_in_order = 1, max_threads = 1;
 
 -- What each touch is credited with, by day of winning. By the Markov model, what a day brought is shared as all of the funnel's visits together say.
@@ -152,7 +151,7 @@ FROM
     SELECT
         t.funnel AS funnel, t.day AS day, t.currency AS currency, s.channel_group AS channel_group, s.campaign AS campaign,
         toDecimal128(toFloat64(t.conversions) * s.conversions_share, 15) AS credit,
-        toDecimal128(toFloat64(t.value) * s.value_share, 12) AS amount
+        toDecimal128(toFloat64(t.value) * s.value_share, 17) AS amount
     FROM totals AS t
     INNER JOIN shares AS s ON s.funnel = t.funnel AND s.currency = t.currency
     WHERE t.is_touch

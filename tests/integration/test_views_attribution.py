@@ -43,11 +43,11 @@ def assert_same(got: Mapping[Key, Sequence[Decimal]], wanted: Mapping[Key, Seque
     """The same cells, the same credits."""
     seen, right = ({key: [float(one) for one in cell] for key, cell in cells.items()} for cells in (got, wanted))
     for cells in (seen, right):  # next to nothing is left out by some
-        for key in [key for key, cell in cells.items() if max(map(abs, cell)) < 1e-9]:
+        for key in [key for key, cell in cells.items() if max(map(abs, cell)) < 1e-6]:
             del cells[key]
     assert seen.keys() == right.keys()
     for key, cell in right.items():
-        assert seen[key] == pytest.approx(cell, abs=1e-9, rel=1e-12), key
+        assert seen[key] == pytest.approx(cell, abs=1e-6, rel=1e-12), key
 
 
 @pytest.fixture(scope="module")
