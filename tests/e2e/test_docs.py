@@ -69,6 +69,10 @@ TABLES = (
     "funnel_stages",
     "dead_letters",
     "conversion_facts",
+    "attribution",
+    "attribution_facts",
+    "attribution_shares",
+    "attribution_settings",
 )
 
 _BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from decimal import Decimal
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -25,7 +26,7 @@ from sinks.refresh import refresh
 from tests.attribution import CURRENCIES, FUNNELS, START, Key, Visit, by_rules, corrected, insert, rows_of, visits
 from tests.clickhouse import ClickHouse, fresh_database
 from tests.generators.funnels import funnel_toml
-from tests.property.test_attribution_markov import Path, effects_by_hand
+from tests.property.test_attribution_markov import Walk, effects_by_hand
 
 
 def stored(client: Client, where: str = "model != 'markov'") -> dict[Key, list[Decimal]]:
@@ -104,6 +105,32 @@ def test_models_equal_brute_force_in_two_orders(client: Client) -> None:
     assert stored(client) == first
 
 
+def test_worked_example(client: Client) -> None:
+    """docs/attribution.md: the credits of its four visits are those in its table."""
+    text = (Path(__file__).parents[2] / "docs" / "attribution.md").read_text()
+    _, example = text.split("## A worked example")
+    lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in example.splitlines() if line[:1] == "|"]
+    told = [
+        Visit(
+            0, UUID(int=1), int(number), ended, START, "EUR", (100 * int(value or 0),),
+            tuple((START - timedelta(weeks=9 - week), group, "") for week, group in enumerate(touches.split(", "))),
+        )
+        for number, touches, ended, value in lines[2:6]
+    ]  # fmt: skip
+    shown = {
+        (model.strip("`"), group): [float(number) for number in cell.split(", ")]
+        for model, *cells in lines[8:]
+        for group, cell in zip(lines[6][1:], cells, strict=True)
+        if cell
+    }
+    assert len(shown) == 19
+    insert(client, [rows_of(visit, 1) for visit in told])
+    refresh(client)
+    attribute(client)
+    rows = client.execute("SELECT model, channel_group, round(conversions, 4), round(value, 4) FROM attribution")
+    assert {row[:2]: list(row[2:]) for row in rows} == shown
+
+
 def test_half_life_is_a_setting(client: Client) -> None:
     """Touches fade as fast as it says, from the next refresh on."""
     final = visits(4, 200)
@@ -125,7 +152,7 @@ def markov_shares(made: Sequence[Visit], funnel: str) -> dict[Key, float]:
         paths = {}
         for level in ("touch", "group"):
             paths[level] = [
-                Path(
+                Walk(
                     "".join(
                         letters[group or UNATTRIBUTED, campaign] if level == "touch" else of_group[group or UNATTRIBUTED]
                         for _, group, campaign in one.touches

@@ -20,7 +20,7 @@ from tests.property.effort import tries
 STATES = "abcd"
 
 
-class Path(NamedTuple):
+class Walk(NamedTuple):
     """The touches of a closed visit, and what it brought."""
 
     touches: str
@@ -28,7 +28,7 @@ class Path(NamedTuple):
     amount: int
 
 
-def chain_of(paths: Iterable[Path]) -> tuple[list[str], Chain]:
+def chain_of(paths: Iterable[Walk]) -> tuple[list[str], Chain]:
     """The chain that paths are counted to, of the states that they have."""
     paths = list(paths)
     names = sorted({touch for path in paths for touch in path.touches})
@@ -46,7 +46,7 @@ def chain_of(paths: Iterable[Path]) -> tuple[list[str], Chain]:
     return names, chain
 
 
-def brought(paths: Sequence[Path], without: str = "") -> list[Fraction]:
+def brought(paths: Sequence[Walk], without: str = "") -> list[Fraction]:
     """What a walk through the counted chain brings in the mean, where what comes to a state of `without` ends there. By elimination, in fractions."""
     names = sorted({touch for path in paths for touch in path.touches})
     leaving: Counter[str] = Counter()
@@ -83,7 +83,7 @@ def brought(paths: Sequence[Path], without: str = "") -> list[Fraction]:
     return [sum((Fraction(starts[name], total) * onwards[name][kind] for name in kept), Fraction(0)) for kind in (0, 1)]
 
 
-def effects_by_hand(paths: Sequence[Path]) -> list[list[float]]:
+def effects_by_hand(paths: Sequence[Walk]) -> list[list[float]]:
     """Each state's removal effect on wins and on amounts."""
     whole = brought(paths)
     names = sorted({touch for path in paths for touch in path.touches})
@@ -98,7 +98,7 @@ def effects_by_hand(paths: Sequence[Path]) -> list[list[float]]:
 
 PATHS = st.lists(
     st.builds(
-        lambda touches, won, amount: Path(touches, won, amount if won else 0),
+        lambda touches, won, amount: Walk(touches, won, amount if won else 0),
         st.text(STATES, max_size=6),
         st.integers(0, 1),
         st.integers(0, 1_000),
@@ -110,7 +110,7 @@ PATHS = st.lists(
 
 @given(PATHS)
 @tries(100)
-def test_equals_brute_force(paths: list[Path]) -> None:
+def test_equals_brute_force(paths: list[Walk]) -> None:
     """The closed form is what solving the chain without each state gives, in fractions."""
     _, chain = chain_of(paths)
     assert removal_effects(chain) == pytest.approx(np.array(effects_by_hand(paths)), abs=1e-9)
@@ -118,10 +118,10 @@ def test_equals_brute_force(paths: list[Path]) -> None:
 
 @given(PATHS, st.randoms(use_true_random=False))
 @tries(40)
-def test_neither_order_nor_repetition_matters(paths: list[Path], chance: random.Random) -> None:
+def test_neither_order_nor_repetition_matters(paths: list[Walk], chance: random.Random) -> None:
     """Paths in another order, each touch told twice in a row, and paths without touches change nothing."""
     changed = [path._replace(touches="".join(touch * chance.randint(1, 3) for touch in path.touches)) for path in paths]
-    changed += [Path("", 1, 5), Path("", 0, 0)]
+    changed += [Walk("", 1, 5), Walk("", 0, 0)]
     chance.shuffle(changed)
     _, chain = chain_of(paths)
     _, other = chain_of(changed)
@@ -130,7 +130,7 @@ def test_neither_order_nor_repetition_matters(paths: list[Path], chance: random.
 
 @given(PATHS)
 @tries(40)
-def test_shares_are_a_whole(paths: list[Path]) -> None:
+def test_shares_are_a_whole(paths: list[Walk]) -> None:
     """Shares of what was brought add up to 1, of nothing to 0; and what a label gets is what it would get as one state."""
     names, chain = chain_of(paths)
     labels = ["x" if name in "ab" else name for name in names]
@@ -147,7 +147,7 @@ def test_shares_are_a_whole(paths: list[Path]) -> None:
 
 def test_by_hand() -> None:
     """Three won paths and a lost one, worked out on paper in docs/attribution.md."""
-    names, chain = chain_of([Path("ab", 1, 100), Path("b", 1, 50), Path("ba", 1, 200), Path("a", 0, 0)])
+    names, chain = chain_of([Walk("ab", 1, 100), Walk("b", 1, 50), Walk("ba", 1, 200), Walk("a", 0, 0)])
     # s = (1/2, 1/2); a: 1/3 to b, 1/3 won, 1/3 lost; b: 1/3 to a, 2/3 won. V = 3/4 wins.
     assert names == ["a", "b"]
     effects = removal_effects(chain)
