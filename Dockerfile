@@ -16,6 +16,7 @@ COPY funnel ./funnel
 COPY funnels ./funnels
 COPY channels ./channels
 COPY journey ./journey
+COPY reports ./reports
 COPY schemas ./schemas
 COPY sinks ./sinks
 RUN /opt/journey/bin/pip install --no-deps --editable . \

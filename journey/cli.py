@@ -260,6 +260,22 @@ app.command()(publish)
 
 
 @app.command()
+def attribute(
+    every: Annotated[
+        str, typer.Option("--every", metavar="DURATION", help="Again and again, such as 15m; a process that stays.")
+    ] = "",
+    data_dir: DataDirOption = None,
+) -> None:
+    """Work out the Markov model of attribution from all closed visits (`attribution`). The other models need nothing."""
+    from journey import attributing
+
+    settings = load_settings(data_dir=data_dir)
+    if every:
+        raise typer.Exit(attributing.attribute_every(settings, attributing.period(every)))
+    raise typer.Exit(attributing.attribute(settings, terminal()))
+
+
+@app.command()
 def worker() -> None:
     """Run a worker: takes events in and folds them."""
     from journey import services

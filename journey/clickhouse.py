@@ -13,6 +13,7 @@ from clickhouse_driver.errors import Error as DriverError
 from funnel.definition import Funnel
 from journey.errors import JourneyError
 from journey.settings import MASK, ClickHouseAddress, Settings
+from reports.half_life import set_half_life
 from sinks.errors import SinkError
 from sinks.funnels import write_funnels
 from sinks.migrations import migrate
@@ -118,6 +119,8 @@ def prepare(settings: Settings, funnels: tuple[Funnel, ...]) -> list[str]:
     with connected(settings) as client:
         if keep_dead_letters(client, settings.dead_letter_retention_seconds):
             done.append(f"dead letters are kept {settings.dead_letter_retention}")
+        if set_half_life(client, settings.attribution_half_life_seconds):
+            done.append(f"touches count half after {settings.attribution_half_life}")
         try:
             write_funnels(client, funnels)
         except SinkError as error:

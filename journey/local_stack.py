@@ -99,8 +99,15 @@ class Stack:
         return overdue(self._reader, self._rules)
 
     def refresh(self) -> None:
-        """Bring the aggregates up to now."""
+        """Bring the aggregates up to now, attribution among them."""
         refresh(self._reader)
+        self.attribute()
+
+    def attribute(self) -> None:
+        """Work out attribution by the Markov model anew."""
+        from reports.attribution import attribute
+
+        attribute(self._reader)
 
     def rebuild(self) -> None:
         """The same after rows were deleted."""

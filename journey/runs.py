@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
+from clickhouse_driver.errors import Error as DriverError
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
@@ -34,6 +36,7 @@ _INTERRUPTED = 130
 _STATUS_SECONDS = 1.0
 _COUNT_SECONDS = 0.5
 _POLL_SECONDS = 0.05
+_ATTRIBUTE_SECONDS = 300.0
 
 
 def run(settings: Settings, files: Sequence[str], screen: Screen, *, keep: bool, fresh: bool) -> int:
@@ -249,6 +252,7 @@ def _stay(stack: Stack, screen: Screen, interrupts: Interrupts) -> None:
     """Until Ctrl-C, with a line of what happens."""
     counter = Counter(stack)
     last, last_at = counter.read(), time.monotonic()
+    attributing = _Every(_ATTRIBUTE_SECONDS, stack.attribute)
     with Live(console=screen.err, transient=True, auto_refresh=False) as live:
         while not interrupts.requested:
             stack.check()
@@ -256,6 +260,8 @@ def _stay(stack: Stack, screen: Screen, interrupts: Interrupts) -> None:
             behind = sum(lag(stack.ends(step.topics), stack.committed(step.group)) for step in stack.steps)
             speed = (counts.consumed - last.consumed) / (now - last_at)
             last, last_at = counts, now
+            with suppress(DriverError, OSError, EOFError):  # where ClickHouse is away, the next time will do
+                attributing()
             live.update(Text(_status(counts, behind, speed)), refresh=True)
             while not interrupts.requested and time.monotonic() < now + _STATUS_SECONDS:
                 time.sleep(_POLL_SECONDS)

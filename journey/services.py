@@ -26,7 +26,7 @@ def worker(settings: Settings) -> int:
 
     configured, pipeline = worker_config(settings), pipeline_config(settings)
     with traced("worker", settings) as tracer:
-        return run_pipeline(configured, pipeline, _begin(settings).beat, tracer)
+        return run_pipeline(configured, pipeline, begin(settings).beat, tracer)
 
 
 def sink(settings: Settings) -> int:
@@ -35,10 +35,10 @@ def sink(settings: Settings) -> int:
 
     configured = sink_config(settings)
     with traced("sink", settings) as tracer:
-        return run_sink(configured, _begin(settings).beat, tracer)
+        return run_sink(configured, begin(settings).beat, tracer)
 
 
-def _begin(settings: Settings) -> Health:
+def begin(settings: Settings) -> Health:
     """What every service tells, from its start on."""
     configure_logging(settings)
     health = Health(settings.stuck_after_seconds)
@@ -51,7 +51,7 @@ def notifier(settings: Settings) -> int:
     """Run the notifier in this process; returns its exit code."""
     from alerts.process import run_notifier
 
-    return run_notifier(notifier_config(settings), _begin(settings).beat)
+    return run_notifier(notifier_config(settings), begin(settings).beat)
 
 
 def pipeline_config(settings: Settings) -> PipelineConfig:

@@ -39,6 +39,7 @@ NO_PREFIX = "/"
 LEAST_KEY_LENGTH = 16
 _LONGEST_RETENTION = "3650d"
 _LEAST_STUCK_AFTER = "60s"
+_LEAST_HALF_LIFE = "1h"
 
 
 def _split_list(value: object) -> object:
@@ -122,6 +123,10 @@ class Settings(BaseSettings):
         "14d", description="how long dead letters (personal data) are kept, in Kafka and in ClickHouse; at most 3650d"
     )
 
+    attribution_half_life: Duration = Field(
+        "7d", description="attribution by time: after so long before the last touch, a touch counts half; at least 1h"
+    )
+
     schema_registry: str = Field("", description="URL of a schema registry; empty: the schemas that ship")
     schema_registry_user: str = ""
     schema_registry_password: SecretStr = SecretStr("")
@@ -170,6 +175,13 @@ class Settings(BaseSettings):
         # A deletion time has to fit into ClickHouse's DateTime, which ends in 2106: beyond, letters would go at once.
         if parse_duration(value) > parse_duration(_LONGEST_RETENTION):
             raise ValueError(f"expected at most {_LONGEST_RETENTION}")
+        return value
+
+    @field_validator("attribution_half_life")
+    @classmethod
+    def _check_attribution_half_life(cls, value: str) -> str:
+        if parse_duration(value) < parse_duration(_LEAST_HALF_LIFE):
+            raise ValueError(f"expected at least {_LEAST_HALF_LIFE}")
         return value
 
     @field_validator("stuck_after")
@@ -246,6 +258,11 @@ class Settings(BaseSettings):
     def dead_letter_retention_seconds(self) -> int:
         """`dead_letter_retention` in seconds."""
         return parse_duration(self.dead_letter_retention) // MICROSECONDS
+
+    @property
+    def attribution_half_life_seconds(self) -> float:
+        """`attribution_half_life` in seconds."""
+        return parse_duration(self.attribution_half_life) / MICROSECONDS
 
     @property
     def stuck_after_seconds(self) -> float:

@@ -95,8 +95,7 @@ def sink_config(settings: Settings) -> SinkConfig:
     Raises:
         SettingsError: something that a sink needs is not set.
     """
-    expected = "a URL such as clickhouse://user:password@host:9000/journey"
-    _required(settings.clickhouse.get_secret_value(), "JOURNEY_CLICKHOUSE", expected)
+    require_clickhouse(settings)
     address = settings.clickhouse_address
     return SinkConfig(
         brokers=_required(settings.kafka, "JOURNEY_KAFKA", "the brokers, host:port[,host:port]"),
@@ -116,6 +115,12 @@ def sink_config(settings: Settings) -> SinkConfig:
         deliveries_topic=topic_name(settings, ALERT_DELIVERIES),
         group=sink_group(settings),
     )
+
+
+def require_clickhouse(settings: Settings) -> None:
+    """Raise SettingsError where no ClickHouse is named: processes that stay start none of their own."""
+    expected = "a URL such as clickhouse://user:password@host:9000/journey"
+    _required(settings.clickhouse.get_secret_value(), "JOURNEY_CLICKHOUSE", expected)
 
 
 def alerts_of(settings: Settings) -> Alerts:

@@ -28,6 +28,8 @@ AGGREGATES = (
     "account_standings",
 )
 """Those that are made from `visits`."""
+ATTRIBUTION = "attribution_by_rules"
+"""The one that `attribution_facts` and `attribution` read."""
 
 
 def refresh(client: Any) -> None:
@@ -39,7 +41,7 @@ def refresh(client: Any) -> None:
     Raises:
         clickhouse_driver.errors.Error: the server is away, or could not compute them.
     """
-    for views in ((CHANGED,), (VISITS,), AGGREGATES):
+    for views in ((CHANGED,), (VISITS,), (*AGGREGATES, ATTRIBUTION)):
         _refresh(client, views)
 
 

@@ -85,6 +85,10 @@ TABLES = (
     "spend",
     "account_segments",
     "targets",
+    "attribution",
+    "attribution_facts",
+    "attribution_shares",
+    "attribution_settings",
 )
 
 _BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)

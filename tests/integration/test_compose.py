@@ -23,7 +23,7 @@ from tests.faults.kafka import ApacheKafka
 
 _ROOT = Path(__file__).resolve().parents[2]
 _TEXT = (_ROOT / "docker-compose.yml").read_text()
-_OURS = ("topics", "migrate", "worker", "sink", "notifier", "journey")
+_OURS = ("topics", "migrate", "worker", "sink", "attribution", "notifier", "journey")
 _WATCHING = ("prometheus", "grafana")
 # Written for one machine on purpose: what the specification allows and we use. A misspelt key is ignored by no one here.
 _SERVICE_KEYS = {
@@ -136,7 +136,7 @@ def test_metrics_can_be_read_from_beside() -> None:
     """Workers and sink serve their metrics to the compose file's networks; this machine's ports stay shut. Prometheus finds them there."""
     config = yaml.safe_load((_ROOT / "deploy" / "prometheus" / "prometheus.yml").read_text())
     scraped = {(dns["names"][0], dns["port"]) for job in config["scrape_configs"] for dns in job["dns_sd_configs"]}
-    for name in ("worker", "sink", "notifier"):
+    for name in ("worker", "sink", "attribution", "notifier"):
         environment = _SERVICES[name]["environment"]
         assert environment["JOURNEY_METRICS_HOST"] == "0.0.0.0"
         assert f":{environment['JOURNEY_METRICS_PORT']}/" in _SERVICES[name]["healthcheck"]["test"][-1]
@@ -148,7 +148,7 @@ def test_metrics_can_be_read_from_beside() -> None:
 def test_health_checks_ask_what_is_served() -> None:
     """A worker whether it is ready; a sink whether it is alive, as it is in order while it waits for ClickHouse."""
     assert f"{READY}'" in _SERVICES["worker"]["healthcheck"]["test"][-1]
-    for name in ("sink", "notifier"):
+    for name in ("sink", "attribution", "notifier"):
         assert f"{ALIVE}'" in _SERVICES[name]["healthcheck"]["test"][-1]
 
 
@@ -224,7 +224,13 @@ def test_no_secret_has_a_default_and_the_example_names_all() -> None:
 
 
 @pytest.mark.parametrize(
-    ("service", "user"), [("migrate", "journey_migrate"), ("sink", "journey_sink"), ("journey", "journey_reader")]
+    ("service", "user"),
+    [
+        ("migrate", "journey_migrate"),
+        ("sink", "journey_sink"),
+        ("attribution", "journey_attribution"),
+        ("journey", "journey_reader"),
+    ],
 )
 def test_each_service_comes_as_its_own_clickhouse_user(service: str, user: str) -> None:
     """The users are those of users.xml, with the passwords that ClickHouse is given; the worker has none."""

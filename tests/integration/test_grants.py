@@ -28,6 +28,7 @@ from journey.publishing import switch
 from journey.screen import Screen
 from journey.settings import Settings
 from journey.who import who
+from reports.attribution import attribute
 from sinks.funnels import write_funnels
 from sinks.migrations import migrate, shipped
 from sinks.refresh import refresh
@@ -38,6 +39,7 @@ _DEPLOY = _ROOT / "deploy" / "clickhouse"
 _PASSWORDS = {
     "journey_migrate": "CLICKHOUSE_MIGRATE_PASSWORD",
     "journey_sink": "CLICKHOUSE_SINK_PASSWORD",
+    "journey_attribution": "CLICKHOUSE_ATTRIBUTION_PASSWORD",
     "journey_reader": "CLICKHOUSE_READER_PASSWORD",
 }
 _ID_KEY = "a key of at least 16"
@@ -104,6 +106,13 @@ def migrator(server: EmbeddedClickHouse) -> Iterator[Client]:
 def sink(server: EmbeddedClickHouse) -> Iterator[Client]:
     """As `journey sink` connects."""
     with _client(server, "journey_sink") as client:
+        yield client
+
+
+@pytest.fixture
+def attributing(server: EmbeddedClickHouse) -> Iterator[Client]:
+    """As `journey attribute` connects."""
+    with _client(server, "journey_attribution") as client:
         yield client
 
 
@@ -188,8 +197,9 @@ def test_migrating_destroys_nothing(migrator: Client, query: str) -> None:
 
 def test_the_sink_inserts_into_every_table_of_facts(sink: Client) -> None:
     """Its rights cover every table that the migrations make: a new one without a grant is found here, not in production."""
-    # `journey migrate` writes one, `journey load` the others, as the user who migrates.
+    # `journey migrate` writes one, `journey load` and `journey attribute` the others.
     tables = set(_made("TABLE")) - {"funnel_stages", "spend", "account_segments", "targets"}
+    tables -= {"attribution_settings", "attribution_shares"}
     assert "stage_transitions" in tables
     granted = "\n".join(row[0] for row in sink.execute("SHOW GRANTS"))
     for table in tables:
@@ -218,6 +228,26 @@ def test_the_sink_only_inserts(sink: Client, query: str) -> None:
     _refused(sink, query)
 
 
+def test_attribution_is_worked_out_with_these_rights(attributing: Client) -> None:
+    """`journey attribute` needs no more than its user may."""
+    assert attribute(attributing).shares == ()
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "SELECT * FROM stage_transitions",
+        "SELECT * FROM prospect_identifiers",
+        "SELECT * FROM attribution_shares",
+        "INSERT INTO stage_transitions (funnel) VALUES ('x')",
+        "TRUNCATE TABLE attribution_shares",
+    ],
+)
+def test_attribution_reads_paths_and_writes_shares(attributing: Client, query: str) -> None:
+    """Whoever takes over its password sees when prospects were touched, and neither who they are nor what they did."""
+    _refused(attributing, query)
+
+
 def test_readers_read_every_view(reader: Client) -> None:
     """Every view that the migrations make can be read, though readers have no right on any table."""
     views = _made("VIEW")
@@ -244,6 +274,8 @@ def test_readers_read_every_view(reader: Client) -> None:
         "spend",
         "account_segments",
         "targets",
+        "attribution_by_rules",
+        "attribution_shares",
         "system.users",
         "system.processes",
     ],
