@@ -22,6 +22,7 @@ from pydantic import SecretStr
 
 from journey import snapshot, topic_admin, topics
 from journey.clickhouse import connected, prepare
+from journey.console_command import address_of, can_listen
 from journey.data_dir import DataDir, Identity, key_fingerprint
 from journey.drain import Step, drain, settle
 from journey.errors import JourneyError, StackError, StateError
@@ -34,7 +35,7 @@ from journey.overdue import overdue
 from journey.processes import Child, Supervisor
 from journey.settings import Settings
 from journey.telemetry import LOOPBACK
-from journey.wiring import sink_group, worker_config
+from journey.wiring import console_config, sink_group, worker_config
 from sinks.refresh import refresh
 
 _IN_ORDER = (0, -signal.SIGTERM)
@@ -76,6 +77,8 @@ class Stack:
         self.supervisor = Supervisor()
         self.metrics_ports: dict[str, int] = {}
         """By child, where it serves metrics."""
+        self.console: str | None = None
+        """Where people look at it; None while there is no console."""
         self._workers: list[Child] = []
         self._clients = ExitStack()
         self._admin: KafkaAdminClient | None = None
@@ -176,6 +179,24 @@ class Stack:
                     "metrics": self.metrics_ports,
                 }
             )
+
+    def start_console(self) -> None:
+        """Start the console, on a free port where the configured one is taken.
+
+        Raises:
+            JourneyError: it would be open to others, or does not start.
+        """
+        settings = self.settings
+        if self.clickhouse is not None:
+            settings = settings.model_copy(update={"clickhouse_http_port": self.clickhouse.http_port})
+        wanted = settings.console_port
+        port = wanted if wanted and can_listen(settings.console_host, wanted) else free_port()
+        settings = settings.model_copy(update={"console_port": port})
+        console_config(settings)  # tell what is missing here, not in its log
+        command = [sys.executable, "-m", "journey", "console", "--data-dir", str(self.data.path)]
+        child = Child("console", command, self.data.logs / "console.log", settings.environment())
+        self.supervisor.start(child)
+        self.console = address_of(settings.console_host, port)
 
     def close(self, progress: Progress = lambda _, __: None) -> None:
         """End everything in order and save the state.
