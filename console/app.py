@@ -102,7 +102,9 @@ async def csv(request: Request) -> Response:
     if isinstance(found, Problem):
         return PlainTextResponse(found.text + "\n", _STATUS[found.kind])
     return StreamingResponse(
-        found, media_type="text/csv; charset=utf-8", headers={"Content-Disposition": f'attachment; filename="{name}.csv"'}
+        found,
+        media_type="text/csv; charset=utf-8",
+        headers={"Content-Disposition": f'attachment; filename="{name}.csv"'},
     )
 
 

@@ -10,7 +10,7 @@ from urllib.parse import quote, urlsplit
 
 from itsdangerous import BadSignature, TimestampSigner
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import PlainTextResponse, RedirectResponse
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from console.config import ConsoleConfig
@@ -114,6 +114,7 @@ class LoginMiddleware:
         return any(address in network for network in self._config.proxies)
 
     async def _turn_away(self, scope: Scope, receive: Receive, send: Send) -> None:
+        answer: Response
         if self._logins is None:
             answer = PlainTextResponse("The proxy in front of this console did not say who you are.\n", 403)
         elif scope["method"] == "GET" and "/csv/" not in scope["path"]:

@@ -123,7 +123,7 @@ async def flow(request: Request) -> Response:
                 Column("moves", "Moves"),
             ],
             chart=shapes.sankey(moves, asking.rows("open-visits"), names) if moves else None,
-            about=f"All moves of this funnel: {backs:,} back to an earlier stage, {lost:,} lost. Channel and campaign narrow the reasons below only.",
+            about=f"All moves of this funnel: {backs:,} back to an earlier stage, {lost:,} lost.",
             empty=_NO_FACTS,
         ),
         reasons=asking.panel(
@@ -135,11 +135,15 @@ async def flow(request: Request) -> Response:
                 Column("visits", "Visits", "number"),
             ],
             chart=shapes.bars(
-                [row | {"label": f"{name_of(row['reason'])} · {name_of(row['stage'])}"} for row in asking.rows("lost-reasons")],
+                [
+                    row | {"label": f"{name_of(row['reason'])} · {name_of(row['stage'])}"}
+                    for row in asking.rows("lost-reasons")
+                ],
                 "label",
                 {"visits": "Lost visits"},
                 most=10,
             ),
+            about="Narrowed by channel and campaign; the picture above is of all visits.",
             empty="No lost visits here.",
         ),
     )
@@ -236,7 +240,9 @@ async def campaigns(request: Request) -> Response:
                 Column("cac", "CAC", "money"),
                 Column("roas", "ROAS", "number"),
             ],
-            chart=shapes.bars(by_reach, "campaign", {"won": "Won", "waiting": "Waiting", "lost": "Lost"}) if rows else None,
+            chart=shapes.bars(by_reach, "campaign", {"won": "Won", "waiting": "Waiting", "lost": "Lost"})
+            if rows
+            else None,
             about="By the campaign of the event that opened the visit. Costs need the table spend.",
         ),
     )
@@ -273,7 +279,9 @@ async def attribution(request: Request) -> Response:
                 *(Column(model, model.replace("_", " ").capitalize(), kind) for model in models),
             ],
             rows=[*rows, totals] if rows else [],
-            chart=shapes.bars(rows, "credited", {model: model.replace("_", " ") for model in models}, stacked=False, most=8)
+            chart=shapes.bars(
+                rows, "credited", {model: model.replace("_", " ") for model in models}, stacked=False, most=8
+            )
             if rows
             else None,
             about="Each model divides the same wins; what no touch explains is (unattributed).",

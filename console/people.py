@@ -178,7 +178,13 @@ async def search(request: Request) -> Response:
     async for piece in request.stream():
         body += piece
         if len(body) > _LARGEST_FORM:
-            return render(request, "error.html", 413, title="That is too long", text="An id or an identifier has at most 4,096 bytes.")
+            return render(
+                request,
+                "error.html",
+                413,
+                title="That is too long",
+                text="An id or an identifier has at most 4,096 bytes.",
+            )
     text = parse_qs(body.decode("utf-8", "replace")).get("for", [""])[0].strip()
     try:
         return RedirectResponse(f"/prospects/{UUID(text)}", 303)
@@ -195,7 +201,9 @@ async def search(request: Request) -> Response:
         return RedirectResponse(f"/prospects/{ids[0]}", 303)
     return await prospects(
         request,
-        notice=f"{len(ids)} prospects have that identifier: {', '.join(ids)}" if ids else "No prospect has that id or identifier.",
+        notice=f"{len(ids)} prospects have that identifier: {', '.join(ids)}"
+        if ids
+        else "No prospect has that id or identifier.",
     )
 
 
@@ -204,7 +212,13 @@ async def prospect(request: Request) -> Response:
     try:
         own = str(UUID(request.path_params["prospect"]))
     except ValueError:
-        return render(request, "error.html", 404, title="No such prospect", text="A prospect's id looks like 361f39e8-939b-521a-80b2-3eb307a091b3.")
+        return render(
+            request,
+            "error.html",
+            404,
+            title="No such prospect",
+            text="A prospect's id looks like 361f39e8-939b-521a-80b2-3eb307a091b3.",
+        )
     asking = await begin(request, prospect=own)
     await asking.ask("journey", "standing", "identifiers", "prospect-now", "prospect-handoffs")
     steps, standing = asking.rows("journey"), asking.rows("standing")
@@ -224,7 +238,9 @@ async def prospect(request: Request) -> Response:
         identifiers=asking.rows("identifiers"),
         identifiers_problem=asking.problem("identifiers"),
         handoffs=asking.rows("prospect-handoffs"),
-        panel=asking.panel("journey", "Every move, and why", rows=steps, most=2_000, empty="Nothing moved such a prospect."),
+        panel=asking.panel(
+            "journey", "Every move, and why", rows=steps, most=2_000, empty="Nothing moved such a prospect."
+        ),
     )
     response.status_code = 200 if steps or standing or problem else 404
     return response
@@ -316,5 +332,3 @@ async def _service(name: str, port: int) -> dict[str, Any]:
     except httpx.HTTPError:
         return {"name": name, "ready": False, "said": "does not answer"}
     return {"name": name, "ready": answer.is_success, "said": answer.text.strip()[:200]}
-
-

@@ -127,7 +127,9 @@ def heat_map(rows: Iterable[Row]) -> dict[str, Any]:
             "reached": row["reached"],
             "mature": mature,
         }
-    highest = max((cell["share"] for week in weeks.values() for cell in week["cells"].values() if cell["mature"]), default=0)
+    highest = max(
+        (cell["share"] for week in weeks.values() for cell in week["cells"].values() if cell["mature"]), default=0
+    )
     for week in weeks.values():
         for cell in week["cells"].values():
             cell["heat"] = heat(cell["share"], highest)
@@ -150,7 +152,7 @@ def credits_of(rows: Iterable[Row], measure: str) -> tuple[list[str], list[dict[
         by_name.setdefault(row["credited"], {"credited": row["credited"]})[row["model"]] = float(row[measure])
     models = [model for model in MODELS if model in seen] + sorted(seen - set(MODELS))
     rows_shown = sorted(
-        ({model: 0.0 for model in models} | row for row in by_name.values()),
+        (dict.fromkeys(models, 0.0) | row for row in by_name.values()),
         key=lambda row: (-max((row[model] for model in models), default=0), row["credited"]),
     )
     return models, rows_shown

@@ -103,4 +103,8 @@ def ago(value: datetime | None, now: datetime) -> str:
     if value is None:
         return NOTHING
     seconds = (now - value).total_seconds()
-    return "just now" if abs(seconds) < 60 else f"{duration(seconds).rsplit(' ', 2)[0] if seconds >= 86_400 * 2 else duration(seconds)} ago"
+    return (
+        "just now"
+        if abs(seconds) < 60
+        else f"{duration(seconds).rsplit(' ', 2)[0] if seconds >= 86_400 * 2 else duration(seconds)} ago"
+    )

@@ -137,7 +137,8 @@ class Warehouse:
         code = _code_of(answer)
         if code in (UNKNOWN_TABLE, UNKNOWN_IDENTIFIER, _UNKNOWN_FUNCTION):
             return Problem(
-                "missing", "The tables of this installation are of an earlier release. `journey migrate` brings them up to date."
+                "missing",
+                "The tables of this installation are of an earlier release. `journey migrate` brings them up to date.",
             )
         if code == ACCESS_DENIED:
             return Problem(

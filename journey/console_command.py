@@ -34,7 +34,9 @@ def console(settings: Settings, screen: Screen) -> int:
         try:
             return run_console(config, say)
         except PortTakenError as error:
-            raise JourneyError(str(error), hint="choose another with --port or JOURNEY_CONSOLE_PORT; 0 is a free one") from None
+            raise JourneyError(
+                str(error), hint="choose another with --port or JOURNEY_CONSOLE_PORT; 0 is a free one"
+            ) from None
 
 
 def address_of(host: str, port: int) -> str:

@@ -50,9 +50,7 @@ def demo(settings: Settings, screen: Screen, *, keep: bool = False) -> int:
     if not SAMPLE.is_file():
         raise JourneyError(f"the sample {SAMPLE} is not there", hint="run from a clone of the repository")
     own = settings.model_copy(update={"data_dir": settings.data_dir / "demo"})
-    code = _stream(
-        own, [str(SAMPLE)], screen, keep=keep, fresh=True, shift=_days_to_yesterday(SAMPLE), tell_story=True
-    )
+    code = _stream(own, [str(SAMPLE)], screen, keep=keep, fresh=True, shift=_days_to_yesterday(SAMPLE), tell_story=True)
     if code == 0:
         screen.out.print(
             'Your own events: [bold]journey run FILE.ndjson[/], one JSON object a line (README, "Events").',

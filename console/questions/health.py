@@ -61,7 +61,9 @@ ORDER BY target, state"""
 
 
 def _shared(_: Asked) -> Query:
-    return _plain("SELECT kind, count() AS identifiers, max(seen_with) AS most_seen_with FROM shared GROUP BY kind ORDER BY kind")
+    return _plain(
+        "SELECT kind, count() AS identifiers, max(seen_with) AS most_seen_with FROM shared GROUP BY kind ORDER BY kind"
+    )
 
 
 HEALTH_QUESTIONS = (

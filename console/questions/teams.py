@@ -64,9 +64,7 @@ LIMIT 200""",
 
 
 def _stalled(asked: Asked) -> Query:
-    parts = chosen_parts(
-        asked.filters, {"funnel": "s.funnel", "stage": "s.stage", "team": "s.team", "rep": "s.rep"}
-    )
+    parts = chosen_parts(asked.filters, {"funnel": "s.funnel", "stage": "s.stage", "team": "s.team", "rep": "s.rep"})
     may_name = asked.has("prospect_identifiers")
     contacts = "\n    c.phones AS phones, c.emails AS emails," if may_name else ""
     return Query(
