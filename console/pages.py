@@ -51,7 +51,6 @@ async def funnel(request: Request) -> Response:
     schema = await asking.warehouse.schema(("conversion_by_group",))
     columns = [
         Column("stage", "Stage", "outside"),
-        Column("team", "Team", "outside"),
         *([Column("reached", "Reached")] if stages and "reached" in stages[0] else []),
         Column("entered", "Entered"),
         Column("moved_on", "Moved on"),
@@ -207,7 +206,7 @@ async def velocity(request: Request) -> Response:
             "Median by week of entry",
             [Column("week", "Week of", "day"), *columns, Column("is_mature", "Complete", "yes")],
             chart=shapes.lines(asking.rows("velocity-by-week"), "week", names, "stage", "median_seconds", "seconds"),
-            about="Weeks in which visits are still waiting may become slower: they are shaded.",
+            about="A ring: some visits of that week have not moved on yet, so its median may rise.",
             most=400,
         ),
     )
@@ -240,7 +239,7 @@ async def campaigns(request: Request) -> Response:
                 Column("cac", "CAC", "money"),
                 Column("roas", "ROAS", "number"),
             ],
-            chart=shapes.bars(by_reach, "campaign", {"won": "Won", "waiting": "Waiting", "lost": "Lost"})
+            chart=shapes.bars(by_reach, "campaign", {"won": "Won", "lost": "Lost", "waiting": "Waiting"})
             if rows
             else None,
             about="By the campaign of the event that opened the visit. Costs need the table spend.",

@@ -124,9 +124,9 @@ async def stalled(request: Request) -> Response:
             "To call now",
             columns,
             rows=rows,
-            about="The largest amount first, then who has waited longest. At most 200.",
+            about="The largest amount first, then who has waited longest.",
             empty="Nobody is stalled with these filters.",
-            most=200,
+            most=100,
         ),
         summary=asking.panel(
             "stalled-by-stage",
@@ -166,8 +166,7 @@ async def prospects(request: Request, *, notice: str = "") -> Response:
                 Column("stalled_since", "Stalled since", "moment"),
                 Column("account_id", "Account", "outside"),
             ],
-            about="At most 200.",
-            most=200,
+            most=100,
         ),
     )
 

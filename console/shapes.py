@@ -10,27 +10,32 @@ from console.text import duration, name_of
 
 Row = Mapping[str, Any]
 HEAT_STEPS = 10
+_ALL_DAYS = 12
+_SOME_DAYS = frozenset((0, 1, 2, 3, 5, 7, 10, 14, 21, 30, 45, 60, 90, 120, 180, 270, 365))
 NEW, WAITING, AGAIN = "New visits", "Waiting", "Bought again"
 MODELS = ("first", "last", "last_non_direct", "linear", "time_decay", "position_based", "markov")
 
 
 def lines(rows: Iterable[Row], x: str, series: Sequence[str], by: str, value: str, unit: str = "") -> dict[str, Any]:
-    """Lines over time: one for each of `series`, which are values of the column `by`."""
+    """Lines over time: one for each of `series`, which are values of the column `by`. Points that may still change are marked."""
     at: dict[str, dict[str, Any]] = defaultdict(dict)
-    immature: set[str] = set()
+    changing: dict[str, set[str]] = defaultdict(set)
     for row in rows:
         at[str(row[by])][str(row[x])] = None if row[value] is None else float(row[value])
         if row.get("is_mature") is False:
-            immature.add(str(row[x]))
+            changing[str(row[by])].add(str(row[x]))
     labels = sorted({label for points in at.values() for label in points})
     missing = None if unit == "seconds" else 0
     return {
         "kind": "lines",
         "labels": labels,
         "unit": unit,
-        "immature": sorted(immature),
         "series": [
-            {"name": name_of(name), "values": [at[name].get(label, missing) for label in labels]}
+            {
+                "name": name_of(name),
+                "values": [at[name].get(label, missing) for label in labels],
+                "changing": [label in changing[name] for label in labels],
+            }
             for name in series
             if name in at
         ],
@@ -133,7 +138,15 @@ def heat_map(rows: Iterable[Row]) -> dict[str, Any]:
     for week in weeks.values():
         for cell in week["cells"].values():
             cell["heat"] = heat(cell["share"], highest)
-    return {"days": sorted(days), "weeks": sorted(weeks.values(), key=lambda week: week["week"], reverse=True)}
+    return {"days": columns_of(days), "weeks": sorted(weeks.values(), key=lambda week: week["week"], reverse=True)}
+
+
+def columns_of(days: Iterable[int]) -> list[int]:
+    """The days that get a column: all of a few, else the first ones, then ever fewer."""
+    found = sorted(days)
+    if len(found) <= _ALL_DAYS:
+        return found
+    return [day for day in found if day in _SOME_DAYS or day == found[-1]]
 
 
 def heat(share: float | None, highest: float) -> int:
@@ -159,10 +172,12 @@ def credits_of(rows: Iterable[Row], measure: str) -> tuple[list[str], list[dict[
 
 
 def pivot(rows: Iterable[Row], label: str, by: str, keys: Sequence[str]) -> list[dict[str, Any]]:
-    """A row for each `label`, with columns `key:by`."""
+    """A row for each `label`, with columns `key:by`; 0 where there is none."""
     found: dict[Any, dict[str, Any]] = {}
-    for row in rows:
-        into = found.setdefault(row[label], {label: row[label]})
+    all_rows = list(rows)
+    empty = {f"{key}:{row[by]}": 0 for row in all_rows for key in keys}
+    for row in all_rows:
+        into = found.setdefault(row[label], {label: row[label], **empty})
         for key in keys:
             into[f"{key}:{row[by]}"] = row[key]
     return list(found.values())

@@ -50,7 +50,7 @@ def money(value: Any, currency: str = "") -> str:
     if value is None:
         return NOTHING
     amount = Decimal(str(value))
-    shown = f"{amount:,.0f}" if abs(amount) >= 10_000 else f"{amount:,.2f}"
+    shown = f"{amount:,.0f}" if abs(amount) >= 10_000 or not amount else f"{amount:,.2f}"
     return f"{shown} {plain(currency, 8)}".rstrip()
 
 

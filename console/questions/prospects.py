@@ -14,7 +14,7 @@ def _standings(asked: Asked) -> Query:
         f"""SELECT prospect_id, status, stage, visit, stage_entered_at, last_activity_at, account_id, stalled_since
 FROM standings{where}
 ORDER BY last_activity_at DESC, prospect_id
-LIMIT 200""",
+LIMIT 1000""",
         asked.parameters,
     )
 

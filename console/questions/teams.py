@@ -75,7 +75,7 @@ def _stalled(asked: Asked) -> Query:
     s.account_id AS account_id, s.amount AS amount, s.currency AS currency
 FROM stalled AS s{_CONTACTS if may_name else ""}{conditions(parts)}
 ORDER BY amount DESC, stalled_since, prospect_id
-LIMIT 200""",
+LIMIT 1000""",
         asked.parameters,
     )
 

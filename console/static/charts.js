@@ -9,6 +9,7 @@ const KINDS = { new: "--series-7", stage: "--accent", back: "--series-4", lost: 
 const shorten = (text, most) => (text.length > most ? `${text.slice(0, most - 1)}…` : text);
 
 function duration(seconds) {
+  if (!seconds) return "0";
   const units = [["d", 86400], ["h", 3600], ["min", 60], ["s", 1]];
   let left = Math.round(seconds);
   const parts = [];
@@ -55,37 +56,58 @@ const axisText = () => ({ color: css("--quiet"), fontSize: 12 });
 const splitLine = () => ({ lineStyle: { color: css("--line") } });
 const series = (index) => css(`--series-${(index % 7) + 1}`);
 
+// Ticks of whole hours, days or weeks.
+const STEPS = [1, 5, 15, 60, 300, 900, 3600, 7200, 21600, 43200, 86400, 172800, 432000, 604800, 1209600, 2592000, 5184000, 7776000, 15552000, 31536000, 63072000, 157680000];
+function ticks(seconds, most = 7) {
+  const step = STEPS.find((one) => seconds / one <= most) ?? STEPS.at(-1);
+  return { interval: step, max: Math.max(step, Math.ceil(seconds / step) * step) };
+}
+
+let ruler;
+function widest(labels) {
+  ruler ??= document.createElement("canvas").getContext("2d");
+  ruler.font = `12px ${css("--sans")}`;
+  return Math.ceil(Math.max(0, ...labels.map((label) => ruler.measureText(label).width)));
+}
+
 function lines(data) {
   const seconds = data.unit === "seconds";
-  const immature = new Set(data.immature);
-  const bands = data.labels.filter((label) => immature.has(label)).map((label) => [{ xAxis: label }, { xAxis: label }]);
+  const top = Math.max(0, ...data.series.flatMap((one) => one.values.map((value) => value ?? 0)));
+  const scale = seconds ? ticks(top, 6) : {};
+  const marks = seconds ? Array.from({ length: Math.round(scale.max / scale.interval) + 1 }, (_, index) => duration(index * scale.interval)) : [compact.format(top * 1.2)];
   return {
     ...base(),
     legend: legend(),
-    grid: { left: 8, right: 16, top: 40, bottom: 4, containLabel: true },
-    tooltip: { ...base().tooltip, trigger: "axis", formatter: (points) => tooltip(`Week of ${points[0].axisValue}${immature.has(points[0].axisValue) ? ", not complete yet" : ""}`, points.map((point) => [point.seriesName, written(point.value, data.unit)])) },
-    xAxis: { type: "category", data: data.labels, boundaryGap: true, axisLabel: axisText(), axisLine: { lineStyle: { color: css("--line") } }, axisTick: { show: false } },
-    yAxis: { type: "value", axisLabel: { ...axisText(), formatter: (value) => (seconds ? duration(value).split(" ").slice(0, 2).join(" ") : compact.format(value)) }, splitLine: splitLine() },
+    grid: { left: widest(marks) + 18, right: 16, top: 40, bottom: 28 },
+    tooltip: { ...base().tooltip, trigger: "axis", formatter: (points) => tooltip(`Week of ${points[0].axisValue}`, points.map((point) => [point.seriesName, written(point.value, data.unit) + (data.series[point.seriesIndex].changing[point.dataIndex] ? " so far" : "")])) },
+    xAxis: { type: "category", data: data.labels, boundaryGap: true, axisLabel: { ...axisText(), hideOverlap: true }, axisLine: { lineStyle: { color: css("--line") } }, axisTick: { show: false } },
+    yAxis: { type: "value", min: 0, ...scale, axisLabel: { ...axisText(), formatter: (value) => (seconds ? duration(value) : compact.format(value)) }, splitLine: splitLine() },
     series: data.series.map((one, index) => ({
-      type: "line", name: one.name, data: one.values, color: series(index), lineStyle: { width: 2 }, symbol: "circle", symbolSize: 5, showSymbol: data.labels.length < 40, connectNulls: true,
-      markArea: index === 0 && bands.length ? { silent: true, itemStyle: { color: css("--line"), opacity: 0.5 }, data: bands } : undefined,
+      type: "line", name: one.name, color: series(index), lineStyle: { width: 2 }, symbol: "circle", symbolSize: 5, showSymbol: data.labels.length < 40, connectNulls: true,
+      data: one.values.map((value, at) => (one.changing[at] ? { value, symbol: "emptyCircle", symbolSize: 9, itemStyle: { borderWidth: 2 } } : value)),
     })),
   };
 }
 
+// What waits is drawn apart from what is decided, here as anywhere.
+const waits = () => ({ color: css("--waiting-soft"), borderColor: css("--waiting"), borderWidth: 1.5, borderType: "dashed" });
+
 function bars(data, width) {
-  const narrow = width < 560;
+  const labels = data.labels.map((label) => shorten(label, width < 560 ? 16 : 34));
   return {
     ...base(),
     legend: data.series.length > 1 ? legend() : undefined,
-    grid: { left: 8, right: 24, top: data.series.length > 1 ? 36 : 8, bottom: 4, containLabel: true },
+    grid: { left: widest(labels) + 14, right: 24, top: data.series.length > 1 ? 36 : 8, bottom: 26 },
     tooltip: { ...base().tooltip, trigger: "axis", axisPointer: { type: "shadow" }, formatter: (points) => tooltip(data.labels[points[0].dataIndex], points.map((point) => [point.seriesName, written(point.value, data.unit)])) },
     xAxis: { type: "value", axisLabel: { ...axisText(), hideOverlap: true, formatter: (value) => compact.format(value) }, splitLine: splitLine() },
-    yAxis: { type: "category", inverse: true, data: data.labels.map((label, index) => `${index}`), axisLabel: { ...axisText(), color: css("--ink"), formatter: (index) => shorten(data.labels[index], narrow ? 16 : 32) }, axisLine: { show: false }, axisTick: { show: false } },
-    series: data.series.map((one, index) => ({
-      type: "bar", name: one.name, stack: data.stacked ? "whole" : undefined, data: one.values, color: css(OUTCOMES[one.key] ?? `--series-${(index % 7) + 1}`),
-      barMaxWidth: data.stacked ? 22 : 9, barGap: "10%", itemStyle: { borderRadius: data.stacked ? 0 : [0, 3, 3, 0], borderColor: css("--surface"), borderWidth: data.stacked ? 1 : 0 },
-    })),
+    yAxis: { type: "category", inverse: true, data: labels.map((_, index) => `${index}`), axisLabel: { ...axisText(), color: css("--ink"), formatter: (index) => labels[index] }, axisLine: { show: false }, axisTick: { show: false } },
+    series: data.series.map((one, index) => {
+      const whole = data.stacked ? { borderColor: css("--surface"), borderWidth: 1 } : { borderRadius: [0, 3, 3, 0] };
+      return {
+        type: "bar", name: one.name, stack: data.stacked ? "whole" : undefined, data: one.values, barMaxWidth: data.stacked ? 22 : 9, barGap: "10%",
+        color: css(OUTCOMES[one.key] ?? `--series-${(index % 7) + 1}`), itemStyle: one.key === "waiting" ? waits() : whole,
+      };
+    }),
   };
 }
 
@@ -98,7 +120,8 @@ function sankey(data, width) {
     series: [{
       type: "sankey", orient: narrow ? "vertical" : "horizontal", left: narrow ? 8 : 4, right: narrow ? 8 : 130, top: narrow ? 18 : 12, bottom: narrow ? 60 : 12,
       nodeWidth: 12, nodeGap: narrow ? 16 : 14, draggable: false, emphasis: { focus: "adjacency" }, layoutIterations: 48,
-      label: { color: css("--ink"), fontSize: 12, formatter: (point) => shorten(label[point.name], narrow ? 11 : 20), position: narrow ? "bottom" : "right", rotate: narrow ? 0 : 0 },
+      label: { color: css("--ink"), fontSize: 12, formatter: (point) => shorten(label[point.name], narrow ? 11 : 20), position: narrow ? "bottom" : "right" },
+      labelLayout: { hideOverlap: true },
       lineStyle: { color: "target", opacity: 0.28, curveness: 0.5 },
       data: data.nodes.map((node) => ({ name: node.name, depth: node.depth, itemStyle: { color: css(KINDS[node.kind] ?? "--accent"), borderWidth: 0 } })),
       links: data.links.map((link) => ({ source: link.source, target: link.target, value: link.value })),
@@ -107,7 +130,8 @@ function sankey(data, width) {
 }
 
 function ranges(data, width) {
-  const narrow = width < 560;
+  const labels = data.labels.map((label) => shorten(label, width < 560 ? 14 : 30));
+  const scale = ticks(Math.max(0, ...data.values.map((row) => row[2])), width < 560 ? 3 : 8);
   const mark = (params, api) => {
     const row = api.value(0);
     const [from, to] = [api.coord([api.value(1), row]), api.coord([api.value(3), row])];
@@ -123,10 +147,10 @@ function ranges(data, width) {
   };
   return {
     ...base(),
-    grid: { left: 8, right: 28, top: 8, bottom: 4, containLabel: true },
+    grid: { left: widest(labels) + 14, right: 28, top: 8, bottom: 26 },
     tooltip: { ...base().tooltip, trigger: "item", formatter: (point) => tooltip(data.labels[point.value[0]], [["Median", data.texts[point.value[0]][0]], ["Three quarters by", data.texts[point.value[0]][1]], ["Nine tenths by", data.texts[point.value[0]][2]]]) },
-    xAxis: { type: "value", min: 0, axisLabel: { ...axisText(), hideOverlap: true, formatter: (value) => duration(value).split(" ").slice(0, 2).join(" ") }, splitLine: splitLine() },
-    yAxis: { type: "category", inverse: true, data: data.labels.map((_, index) => `${index}`), axisLabel: { ...axisText(), color: css("--ink"), formatter: (index) => shorten(data.labels[index], narrow ? 14 : 28) }, axisLine: { show: false }, axisTick: { show: false } },
+    xAxis: { type: "value", min: 0, ...scale, axisLabel: { ...axisText(), hideOverlap: true, formatter: (value) => duration(value) }, splitLine: splitLine() },
+    yAxis: { type: "category", inverse: true, data: labels.map((_, index) => `${index}`), axisLabel: { ...axisText(), color: css("--ink"), formatter: (index) => labels[index] }, axisLine: { show: false }, axisTick: { show: false } },
     series: [{ type: "custom", renderItem: mark, encode: { x: [1, 2, 3], y: 0 }, data: data.values.map((row, index) => [index, ...row]) }],
   };
 }
