@@ -32,7 +32,7 @@ class Filters:
 
     @property
     def parameters(self) -> dict[str, str]:
-        """For `console.query.Query`: those that were chosen. "Those without one" are known by an empty text."""
+        """For `console.query.Query`: those that were chosen, and always the funnel. "Those without one" are known by an empty text."""
         chosen = {
             "funnel": self.funnel,
             "from": self.since.isoformat() if self.since else "",
@@ -40,7 +40,7 @@ class Filters:
         }
         named = {"channel": self.channel, "campaign": self.campaign, "segment": self.segment, **self.options}
         given = {name: "" if value == NONE else value for name, value in named.items() if value}
-        return {name: value for name, value in chosen.items() if value} | given
+        return {name: value for name, value in chosen.items() if value or name == "funnel"} | given
 
     def address(self, path: str, **changes: str) -> str:
         """A page with the same choices, but for `changes`; '' takes a choice away."""

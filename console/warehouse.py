@@ -146,7 +146,7 @@ class Warehouse:
                 f"The ClickHouse user {self._access.user} may not read this. Whoever administers it can grant SELECT on what the SQL names.",
             )
         text = answer.text.split("Stack trace:")[0].split("(version")[0].strip().splitlines()
-        said = text[0][:300] if text else "(nothing)"
+        said = text[0].partition("DB::Exception: ")[2][:300] or text[0][:300] if text else "(nothing)"
         if self._access.password:
             said = said.replace(self._access.password, "**********")
         return Problem("failed", f"ClickHouse refused the query (code {code}): {said}")

@@ -29,6 +29,7 @@ TOGETHER = (
     "tests/e2e/test_people.py",
     "tests/e2e/test_letters.py",
     "tests/e2e/test_runs.py",
+    "tests/integration/test_console.py",
     "tests/integration/test_grants.py",
     "tests/unit/test_sample.py",
 )

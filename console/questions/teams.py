@@ -11,7 +11,7 @@ _HANDOFF_FILTERS = ("funnel", "from", "to", "campaign")
 _COUNTS = """count() AS handed,
     countIf(first_touch_at IS NOT NULL) AS touched,
     quantileExact(0.5)(seconds_to_first_touch) AS median_seconds_to_first_touch,
-    countIf(in_time = true) AS in_time, countIf(in_time = false) AS late,
+    countIf(h.in_time = true) AS in_time, countIf(h.in_time = false) AS late,
     countIf(outcome = 'accepted') AS accepted, countIf(outcome = 'sent_back') AS sent_back,
     countIf(outcome = 'won') AS won, countIf(outcome = 'handed_on') AS handed_on,
     countIf(outcome IN ('lost', 'expired')) AS lost, countIf(outcome = 'waiting') AS waiting"""
@@ -31,7 +31,7 @@ def _handoffs(asked: Asked) -> Query:
         f"""SELECT
     stage, from_team, to_team,
     {_COUNTS}
-FROM handoffs{where}
+FROM handoffs AS h{where}
 GROUP BY stage, from_team, to_team
 ORDER BY handed DESC, stage, from_team, to_team""",
         asked.parameters,
@@ -44,7 +44,7 @@ def _handoffs_by_campaign(asked: Asked) -> Query:
         f"""SELECT
     first_campaign AS campaign,
     {_COUNTS}
-FROM handoffs{where}
+FROM handoffs AS h{where}
 GROUP BY campaign
 ORDER BY handed DESC, campaign
 LIMIT 100""",
