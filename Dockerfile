@@ -11,6 +11,7 @@ RUN /opt/journey/bin/pip install --requirement requirements-runtime.lock
 COPY pyproject.toml README.md ./
 COPY agents ./agents
 COPY alerts ./alerts
+COPY console ./console
 COPY funnel ./funnel
 COPY funnels ./funnels
 COPY channels ./channels

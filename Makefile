@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 # Images often forbid compiled modules, to stay small; our processes start hundreds of times, and would compile us each time.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help install demo test properties test-kafka faults soak bench lint format clean
+.PHONY: help install demo test properties test-kafka test-console faults soak bench lint format clean
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
@@ -38,6 +38,9 @@ faults: $(STAMP) ## the fault matrix and its mutations on Apache Kafka (needs Ja
 
 soak: $(STAMP) ## the fault matrix for hours; JOURNEY_SOAK_SEEDS=1-100 says how many
 	$(BIN)/python -m pytest tests/faults/soak.py tests/faults/soak_alerts.py
+
+test-console: $(STAMP) ## the console in a real browser (needs Chromium: apt-get install chromium)
+	$(BIN)/python -m pytest -n 0 -m chromium tests/console
 
 bench: $(STAMP) ## measure, beside what one would use instead
 	$(BIN)/python -m benchmarks

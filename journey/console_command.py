@@ -44,6 +44,16 @@ def address_of(host: str, port: int) -> str:
     return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
 
 
+def answers(host: str, port: int) -> bool:
+    """Whether somebody listens there."""
+    everywhere = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  where to ask one that listens on all
+    try:
+        with socket.create_connection((everywhere.get(host, host), port), timeout=1):
+            return True
+    except OSError:
+        return False
+
+
 def can_listen(host: str, port: int) -> bool:
     """Whether nobody listens there."""
     try:

@@ -22,7 +22,6 @@ from pydantic import SecretStr
 
 from journey import snapshot, topic_admin, topics
 from journey.clickhouse import connected, prepare
-from journey.console_command import address_of, can_listen
 from journey.data_dir import DataDir, Identity, key_fingerprint
 from journey.drain import Step, drain, settle
 from journey.errors import JourneyError, StackError, StateError
@@ -30,12 +29,13 @@ from journey.funnel_files import funnel_paths, load
 from journey.kafka_clients import admin_client, consumer_client, producer_client
 from journey.local_broker import EmbeddedBroker, free_port
 from journey.local_clickhouse import ClickHouseError, EmbeddedClickHouse
+from journey.local_console import start_console
 from journey.offsets import Offsets, committed, true_ends
 from journey.overdue import overdue
 from journey.processes import Child, Supervisor
 from journey.settings import Settings
 from journey.telemetry import LOOPBACK
-from journey.wiring import console_config, sink_group, worker_config
+from journey.wiring import sink_group, worker_config
 from sinks.refresh import refresh
 
 _IN_ORDER = (0, -signal.SIGTERM)
@@ -181,22 +181,15 @@ class Stack:
             )
 
     def start_console(self) -> None:
-        """Start the console, on a free port where the configured one is taken.
+        """Start the console beside the rest.
 
         Raises:
-            JourneyError: it would be open to others, or does not start.
+            JourneyError: it would be open to others, or ends again and again.
         """
         settings = self.settings
         if self.clickhouse is not None:
             settings = settings.model_copy(update={"clickhouse_http_port": self.clickhouse.http_port})
-        wanted = settings.console_port
-        port = wanted if wanted and can_listen(settings.console_host, wanted) else free_port()
-        settings = settings.model_copy(update={"console_port": port})
-        console_config(settings)  # tell what is missing here, not in its log
-        command = [sys.executable, "-m", "journey", "console", "--data-dir", str(self.data.path)]
-        child = Child("console", command, self.data.logs / "console.log", settings.environment())
-        self.supervisor.start(child)
-        self.console = address_of(settings.console_host, port)
+        self.console = start_console(settings, self.data, self.supervisor, self.check)
 
     def close(self, progress: Progress = lambda _, __: None) -> None:
         """End everything in order and save the state.
