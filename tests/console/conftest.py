@@ -22,6 +22,8 @@ from tests.e2e.harness import start, wait_until
 
 CHROMIUM = "JOURNEY_TEST_CHROMIUM"
 """Names the browser's program where it has another name or place."""
+CONSOLE = "JOURNEY_TEST_CONSOLE"
+"""The address of a console that runs already, on data with what `fill` makes: for whoever works on these tests."""
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 _ARGUMENTS = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
@@ -42,7 +44,10 @@ def browser() -> Iterator[Browser]:
     """Chromium, without a window. Where there is none, tests fail and say what to install: a skipped test would look like a passed one."""
     program = os.environ.get(CHROMIUM) or next(filter(None, map(shutil.which, _NAMES)), None)
     if program is None:
-        pytest.fail(f"there is no Chromium: install it (Debian: apt-get install chromium), or name it in {CHROMIUM}", pytrace=False)
+        pytest.fail(
+            f"there is no Chromium: install it (Debian: apt-get install chromium), or name it in {CHROMIUM}",
+            pytrace=False,
+        )
     with sync_playwright() as playwright:
         running = playwright.chromium.launch(executable_path=program, args=list(_ARGUMENTS))
         yield running
@@ -71,7 +76,12 @@ class Demo:
 @pytest.fixture(scope="session")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Where the demo's console is, as the demo says; beside the sample lie names that nobody should trust."""
-    process = start(["demo", "--keep", "--data-dir", "demo"], tmp_path_factory.mktemp("console"), JOURNEY_CONSOLE_PORT="0")
+    if running := os.environ.get(CONSOLE):
+        yield running
+        return
+    process = start(
+        ["demo", "--keep", "--data-dir", "demo"], tmp_path_factory.mktemp("console"), JOURNEY_CONSOLE_PORT="0"
+    )
     demo = Demo(process)
     try:
         found = wait_until(lambda: demo.find(r"Console\s+(http://\S+)/\n"), "the demo's console", _DEMO_SECONDS)
@@ -94,7 +104,9 @@ class Watched:
     def __init__(self, page: Page) -> None:
         self.page = page
         self.wrong: list[str] = []
-        page.on("console", lambda message: self.wrong.append(message.text) if message.type in ("error", "warning") else None)
+        page.on(
+            "console", lambda message: self.wrong.append(message.text) if message.type in ("error", "warning") else None
+        )
         page.on("pageerror", lambda error: self.wrong.append(str(error)))
         page.on("requestfailed", lambda request: self.wrong.append(f"{request.url} {request.failure}"))
 

@@ -31,7 +31,6 @@ from tests.console_rows import (
     CONTROLS,
     HOSTILE,
     LONG,
-    SCRIPT,
     fill,
     prospect,
 )
@@ -112,6 +111,7 @@ class Tags(HTMLParser):
         return tags.found
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """As the standard library says."""
         given = dict(attrs)
         self.found += [f"{tag} {name}" for name in given if name.startswith("on") or name == "style"]
         if tag == "script" and "src" not in given and given.get("type") != "application/json":
