@@ -12,6 +12,7 @@ COPY pyproject.toml README.md ./
 COPY agents ./agents
 COPY alerts ./alerts
 COPY backtest ./backtest
+COPY console ./console
 COPY funnel ./funnel
 COPY funnels ./funnels
 COPY channels ./channels

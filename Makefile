@@ -10,7 +10,7 @@ export PYTHONDONTWRITEBYTECODE :=
 # Two processes, each with an Apache Kafka of its own: whoever was killed is waited for half of the time.
 TWO := -n 2 --dist loadscope --no-loadscope-reorder
 
-.PHONY: help install demo test properties test-kafka faults soak bench bench-reports bench-backtest lint format clean
+.PHONY: help install demo test properties test-kafka test-console faults soak bench bench-reports bench-backtest lint format clean
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
@@ -41,6 +41,9 @@ faults: $(STAMP) ## the fault matrix and its mutations on Apache Kafka (needs Ja
 
 soak: $(STAMP) ## the fault matrix for hours; JOURNEY_SOAK_SEEDS=1-100 says how many
 	$(BIN)/python -m pytest tests/faults/soak.py tests/faults/soak_alerts.py
+
+test-console: $(STAMP) ## the console in a real browser (needs Chromium: apt-get install chromium)
+	$(BIN)/python -m pytest -n 0 -m chromium tests/console
 
 bench: $(STAMP) ## measure, beside what one would use instead
 	$(BIN)/python -m benchmarks

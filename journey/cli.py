@@ -78,7 +78,10 @@ def _common(
 
 
 @app.command()
-def demo(data_dir: DataDirOption = None) -> None:
+def demo(
+    data_dir: DataDirOption = None,
+    keep: Annotated[bool, typer.Option("--keep", help="Stay until Ctrl-C, with the console.")] = False,
+) -> None:
     """Stream the shipped sample through the embedded stack and show the funnel. Nothing is left running."""
     from journey import runs
 
@@ -87,7 +90,7 @@ def demo(data_dir: DataDirOption = None) -> None:
         settings.model_dump()
         | {"kafka": "", "clickhouse": "", "topic_prefix": "", "input_prefix": "", "funnels": ("sales",)}
     )
-    raise typer.Exit(runs.demo(embedded, terminal()))
+    raise typer.Exit(runs.demo(embedded, terminal(), keep=keep))
 
 
 @app.command()
@@ -115,6 +118,21 @@ def up(funnel: FunnelOption = None, data_dir: DataDirOption = None, fresh: Fresh
     from journey import runs
 
     raise typer.Exit(runs.up(_settings(data_dir, funnel), terminal(), fresh=fresh))
+
+
+@app.command()
+def console(
+    funnel: FunnelOption = None,
+    data_dir: DataDirOption = None,
+    port: Annotated[
+        int | None, typer.Option("--port", min=0, max=65_535, help="Where to listen (default 8484); 0: a free port.")
+    ] = None,
+) -> None:
+    """The web console: funnels, flow, cohorts, campaigns, whom to call, one prospect's story. Until Ctrl-C."""
+    from journey import console_command
+
+    settings = load_settings(data_dir=data_dir, funnels=tuple(funnel) if funnel else None, console_port=port)
+    raise typer.Exit(console_command.console(settings, terminal()))
 
 
 @app.command()

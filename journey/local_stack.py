@@ -29,6 +29,7 @@ from journey.funnel_files import funnel_paths, load
 from journey.kafka_clients import admin_client, consumer_client, producer_client
 from journey.local_broker import EmbeddedBroker, free_port
 from journey.local_clickhouse import ClickHouseError, EmbeddedClickHouse
+from journey.local_console import start_console
 from journey.offsets import Offsets, committed, true_ends
 from journey.overdue import overdue
 from journey.processes import Child, Supervisor
@@ -77,6 +78,8 @@ class Stack:
         self.supervisor = Supervisor()
         self.metrics_ports: dict[str, int] = {}
         """By child, where it serves metrics."""
+        self.console: str | None = None
+        """Where people look at it; None while there is no console."""
         self._workers: list[Child] = []
         self._clients = ExitStack()
         self._admin: KafkaAdminClient | None = None
@@ -179,6 +182,17 @@ class Stack:
                     "metrics": self.metrics_ports,
                 }
             )
+
+    def start_console(self) -> None:
+        """Start the console beside the rest.
+
+        Raises:
+            JourneyError: it would be open to others, or ends again and again.
+        """
+        settings = self.settings
+        if self.clickhouse is not None:
+            settings = settings.model_copy(update={"clickhouse_http_port": self.clickhouse.http_port})
+        self.console = start_console(settings, self.data, self.supervisor, self.check)
 
     def close(self, progress: Progress = lambda _, __: None) -> None:
         """End everything in order and save the state.

@@ -48,14 +48,12 @@ def run(settings: Settings, files: Sequence[str], screen: Screen, *, keep: bool,
     return _stream(settings, files, screen, keep=keep, fresh=fresh)
 
 
-def demo(settings: Settings, screen: Screen) -> int:
+def demo(settings: Settings, screen: Screen, *, keep: bool = False) -> int:
     """The shipped sample, moved so that its newest event was yesterday, in a directory of its own that starts over each time."""
     if not SAMPLE.is_file():
         raise JourneyError(f"the sample {SAMPLE} is not there", hint="run from a clone of the repository")
     own = settings.model_copy(update={"data_dir": settings.data_dir / "demo"})
-    code = _stream(
-        own, [str(SAMPLE)], screen, keep=False, fresh=True, shift=_days_to_yesterday(SAMPLE), tell_story=True
-    )
+    code = _stream(own, [str(SAMPLE)], screen, keep=keep, fresh=True, shift=_days_to_yesterday(SAMPLE), tell_story=True)
     if code == 0:
         screen.out.print(
             'Your own events: [bold]journey run FILE.ndjson[/], one JSON object a line (README, "Events").',
@@ -73,6 +71,7 @@ def up(settings: Settings, screen: Screen, *, fresh: bool) -> int:
         waiting_line(screen) as waiting,
         running_stack(settings, fresh=fresh, notify=True, say=waiting.say, progress=waiting.show) as stack,
     ):
+        stack.start_console()
         waiting.hide()
         _tell_where(stack, screen)
         _stay(stack, screen, interrupts)
@@ -134,6 +133,7 @@ def _stream(
                     )
             _tell_how_to_go_on(stack, screen, prospect=str(prospect or "PROSPECT_OR_IDENTIFIER"))
             if keep:
+                stack.start_console()
                 _tell_where(stack, screen)
                 _stay(stack, screen, interrupts)
                 stack.settle(waiting.show)
@@ -231,6 +231,7 @@ def _tell_how_to_go_on(stack: Stack, screen: Screen, prospect: str) -> None:
         f'  journey sql "SELECT * FROM funnel"{where}',  # noqa: S608  shown, not run
         f'  journey sql "SELECT * FROM stage_velocity"{where}',  # noqa: S608  shown, not run
         f"  journey explain {prospect}{where}",
+        f"  journey console{where}",
     ]
     screen.out.print(Text("\n".join(lines)))
 
@@ -240,6 +241,8 @@ def _tell_where(stack: Stack, screen: Screen) -> None:
     lines = [f"Kafka       {stack.settings.kafka}", f"ClickHouse  {address!r}"]
     if stack.clickhouse is not None:
         lines.append(f"            http://{address.host}:{stack.clickhouse.http_port}/")
+    if stack.console is not None:
+        lines.append(f"Console     {stack.console}")
     lines += [
         f"Data, logs  {_relative(stack.data.path)}",
         f"Send        journey produce FILE{_option(stack)}",

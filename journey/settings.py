@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Mapping
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import unquote, urlsplit
@@ -145,6 +145,21 @@ class Settings(BaseSettings):
     data_dir: Path = Field(Path(".journey"), description="where the embedded stack keeps its data")
     metrics_host: str = Field("127.0.0.1", description="address that Prometheus metrics listen on; 0.0.0.0: on all")
     metrics_port: int = Field(0, ge=0, le=65_535, description="port of metrics, /healthz and /readyz; 0: none")
+    console_host: str = Field(
+        "127.0.0.1", description="address that the console listens on; elsewhere than on loopback it needs a login"
+    )
+    console_port: int = Field(8484, ge=0, le=65_535, description="port of the console; 0: a free one")
+    console_token: SecretStr = Field(
+        SecretStr(""), description="the secret that people log in to the console with; empty: no login"
+    )
+    console_user_header: str = Field(
+        "",
+        pattern=r"^[A-Za-z0-9-]{0,100}$",
+        description="header in which a proxy tells the console who somebody is, such as X-Forwarded-User",
+    )
+    console_proxies: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_list)] = Field(
+        (), description="addresses or networks of the proxy whose headers the console believes"
+    )
     traces: str = Field(
         "",
         description="URL that OpenTelemetry's traces go to (OTLP over HTTP), such as http://host:4318/v1/traces; empty: none",
@@ -192,9 +207,24 @@ class Settings(BaseSettings):
             raise ValueError(f"expected at least {_LEAST_STUCK_AFTER}")
         return value
 
-    @field_validator("metrics_host")
+    @field_validator("console_token")
     @classmethod
-    def _check_metrics_host(cls, value: str) -> str:
+    def _check_console_token(cls, value: SecretStr) -> SecretStr:
+        if 0 < len(value.get_secret_value()) < LEAST_KEY_LENGTH:
+            raise ValueError(f"expected at least {LEAST_KEY_LENGTH} characters")
+        return value
+
+    @field_validator("console_proxies")
+    @classmethod
+    def _check_console_proxies(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        try:
+            return tuple(str(ip_network(one)) for one in value)
+        except ValueError:
+            raise ValueError("expected IP addresses or networks such as 10.0.0.5 or 10.0.0.0/24") from None
+
+    @field_validator("metrics_host", "console_host")
+    @classmethod
+    def _check_listening_host(cls, value: str) -> str:
         try:
             return str(ip_address(value))
         except ValueError:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from ipaddress import ip_network
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from agents.config import Security, WorkerConfig
 from journey.errors import SettingsError
@@ -17,6 +19,7 @@ from sinks.config import ClickHouseConfig, SinkConfig
 if TYPE_CHECKING:
     from alerts.config import Alerts
     from alerts.process import NotifierConfig
+    from console.config import ConsoleConfig
     from schemas.confluent import ConfluentRegistry
 
 _COMMIT_SECONDS = 0.3
@@ -161,6 +164,49 @@ def notifier_config(settings: Settings) -> NotifierConfig:
         group=notifier_group(settings),
         idempotent=settings.idempotent,
     )
+
+
+def console_config(settings: Settings, services: Mapping[str, int] | None = None) -> ConsoleConfig:
+    """How the console runs.
+
+    Args:
+        settings: name the ClickHouse, where to listen, and who may look.
+        services: workers and sinks on this machine, with the ports of their metrics.
+
+    Raises:
+        SettingsError: a funnel file is wrong, or others could look without a login.
+    """
+    from console.config import ClickHouseAccess, ConsoleConfig
+    from journey.funnel_files import load
+    from journey.story import Step, why
+
+    address = settings.clickhouse_address
+    funnels = {funnel.name: funnel for funnel in load(settings.funnels)[0]}
+
+    def why_moved(row: Mapping[str, Any]) -> str:
+        step = Step(**{name: row[name] for name in Step._fields})
+        return why(step, funnels.get(step.funnel))
+
+    try:
+        return ConsoleConfig(
+            clickhouse=ClickHouseAccess(
+                host=address.host,
+                port=settings.clickhouse_http_port,
+                database=address.database,
+                user=address.user,
+                password=address.password,
+                secure=address.secure,
+            ),
+            why=why_moved,
+            host=settings.console_host,
+            port=settings.console_port,
+            token=settings.console_token.get_secret_value(),
+            user_header=settings.console_user_header,
+            proxies=tuple(ip_network(one) for one in settings.console_proxies),
+            services=dict(services or {}),
+        )
+    except ValueError as error:
+        raise SettingsError(str(error)) from None
 
 
 def id_key_of(settings: Settings) -> bytes:

@@ -23,7 +23,7 @@ from tests.faults.kafka import ApacheKafka
 
 _ROOT = Path(__file__).resolve().parents[2]
 _TEXT = (_ROOT / "docker-compose.yml").read_text()
-_OURS = ("topics", "migrate", "worker", "sink", "attribution", "notifier", "journey")
+_OURS = ("topics", "migrate", "worker", "sink", "attribution", "notifier", "console", "journey")
 _WATCHING = ("prometheus", "grafana")
 # Written for one machine on purpose: what the specification allows and we use. A misspelt key is ignored by no one here.
 _SERVICE_KEYS = {
