@@ -14,7 +14,7 @@ from tests.faults.kafka import ApacheKafka, KafkaUnavailableError
 
 ORDER = (
     "tests/faults/",
-    "tests/e2e/test_people.py",  # waits for a minute at a time
+    "tests/e2e/test_people.py",  # one run after the other
     "tests/unit/",
     "tests/e2e/test_exact.py",
     "tests/e2e/test_docs.py",
@@ -24,7 +24,7 @@ ORDER = (
     "tests/property/",
     "tests/integration/",
 )
-"""In which order tests start. Fast ones first, but for one that does others no harm; then what takes longest, so that all processes
+"""In which order tests start. Fast ones first, but for a long chain; then what takes longest, so that all processes
 end at about the same time. What needs Apache Kafka runs without the fast ones, and `tests/faults` takes longest of it."""
 TOGETHER = (
     "tests/e2e/test_people.py",

@@ -34,6 +34,7 @@ from tests.sinking import (
     stored,
     until,
 )
+from tests.warm import Process
 
 
 @pytest.fixture
@@ -333,7 +334,7 @@ def test_a_killed_sink_leaves_nothing_behind(tansu: Tansu, clickhouse: ClickHous
     wanted = expected(messages)
     for _ in range(3):
         before = rows_in(clickhouse)
-        process = subprocess.Popen([sys.executable, "-m", "tests.sinking", as_json(config)], stdout=subprocess.DEVNULL)
+        process = Process("tests.sinking", as_json(config), None)
         try:
             wait_until(
                 lambda before=before: rows_in(clickhouse) > before or holds(clickhouse, wanted),
