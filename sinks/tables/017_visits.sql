@@ -55,6 +55,7 @@ WITH
     (
         SELECT
             funnel, prospect_id, visit, step, first_channel, first_channel_group, first_campaign, account_id, reason, currency, amount, entered_at,
+            touched_at, touch_channel_groups, touch_campaigns,
             transform(kind, kind_names, arrayEnumerate(kind_names), 0) AS kind_number,
             numbers[
                 (transform(funnel, funnels, arrayEnumerate(funnels), 0) * (length(versions) + 1)
@@ -79,7 +80,11 @@ WITH
             sumIf(amount, is_win OR is_repeat) AS revenue,
             arraySort(groupArray(bitOr(bitShiftLeft(toUInt64(step), 32), bitOr(bitShiftLeft(toUInt64(kind_number), 28), toUInt64(number))))) AS codes,
             arraySort(groupArray(toUnixTimestamp64Micro(entered_at))) AS times,
-            arraySort(groupArrayIf((step, amount), is_repeat)) AS repeats
+            arraySort(groupArrayIf((step, amount), is_repeat)) AS repeats,
+            -- Only the row that closes it has any.
+            groupArrayArray(m.touched_at) AS touched_at,
+            groupArrayArray(m.touch_channel_groups) AS touch_channel_groups,
+            groupArrayArray(m.touch_campaigns) AS touch_campaigns
         FROM moves AS m
         GROUP BY funnel, prospect_id, visit
     ),
@@ -151,7 +156,10 @@ SELECT
     arrayFilter((one, kind) -> kind = 5, days, kind_numbers) AS repeat_days,
     repeats.2 AS repeat_amounts,
     arrayFilter((place, i) -> place > arrayMax(arraySlice(entry_places, 1, i - 1)), entry_places, arrayEnumerate(entry_places)) AS reach_places,
-    arrayFilter((one, place, i) -> place > arrayMax(arraySlice(entry_places, 1, i - 1)), entry_after, entry_places, arrayEnumerate(entry_places)) AS reach_days
+    arrayFilter((one, place, i) -> place > arrayMax(arraySlice(entry_places, 1, i - 1)), entry_after, entry_places, arrayEnumerate(entry_places)) AS reach_days,
+    touched_at,
+    touch_channel_groups,
+    touch_campaigns
 FROM decoded;
 
 -- All visits, as they were when this was built. On one thread, and in the order in which the table is sorted, so that memory does not grow with
@@ -191,6 +199,9 @@ REFRESH EVERY 30 MINUTE
     repeat_amounts Array(Decimal(18, 2)),
     reach_places Array(UInt16),
     reach_days Array(UInt32),
+    touched_at Array(DateTime64(6, 'UTC')),
+    touch_channel_groups Array(LowCardinality(String)),
+    touch_campaigns Array(LowCardinality(String)),
     built_at DateTime64(3, 'UTC') COMMENT 'when the rows were read'
 )
 ENGINE = MergeTree
@@ -259,7 +270,10 @@ REFRESH EVERY 30 SECOND DEPENDS ON changed_prospects
     repeat_days Array(Date),
     repeat_amounts Array(Decimal(18, 2)),
     reach_places Array(UInt16) COMMENT 'of entries further than all before, by position in the newest version that has the stage',
-    reach_days Array(UInt32) COMMENT 'after so many days from the opening, begun ones counted in full'
+    reach_days Array(UInt32) COMMENT 'after so many days from the opening, begun ones counted in full',
+    touched_at Array(DateTime64(6, 'UTC')) COMMENT 'what touched the prospect on the way, in order, as in the next two',
+    touch_channel_groups Array(LowCardinality(String)),
+    touch_campaigns Array(LowCardinality(String))
 )
 ENGINE = MergeTree
 ORDER BY (funnel, prospect_id, visit)

@@ -1,5 +1,5 @@
 -- What is counted over all visits, each a few rows that views read at once. Recomputed after every refresh of `visits_changed`, so that all of them tell of
--- the same rows, side by side, so on one thread each but the largest. What depends on the clock (is a cohort old enough?) is left to the views.
+-- the same rows, side by side, so on one thread each. What depends on the clock (is a cohort old enough?) is left to the views.
 
 DROP VIEW IF EXISTS conversion_cohorts SYNC;
 
@@ -60,7 +60,7 @@ FROM
 ARRAY JOIN
     entry_stages AS stage, entry_days AS entry_day, move_on_microseconds AS microseconds, arrayEnumerate(entry_stages) AS place
 GROUP BY funnel, stage, entry_day, first_channel, first_channel_group, first_campaign, segment, currency
-SETTINGS max_threads = 2;
+SETTINGS max_threads = 1;
 
 -- How long visits were in a stage before they moved on: medians can't be put together from those of parts.
 DROP VIEW IF EXISTS velocity_stages SYNC;
