@@ -23,6 +23,7 @@ OTHER = "(other)"
 UNATTRIBUTED = "(unattributed)"
 """The channel group of touches that have none."""
 
+_NOBODY = (UNATTRIBUTED, "")
 _BOUNDED = {"max_bytes_before_external_group_by": 200_000_000, "max_threads": 2}
 """What does not fit goes to disk: users of a shared server have limits."""
 _GROUP = f"if(g = '', '{UNATTRIBUTED}', toString(g))"
@@ -52,9 +53,11 @@ FROM
 ARRAY JOIN arrayPushFront(states, toUInt64(0)) AS source, arrayPushBack(states, toUInt64(0)) AS target
 GROUP BY source, target"""  # noqa: S608  constants
 _BROUGHT = f"""
-SELECT sipHash64(channel_group, campaign), sipHash64(channel_group, '{OTHER}'), currency, toFloat64(sum(r.conversions)), toFloat64(sum(r.value))
-FROM attribution_by_rules AS r
-WHERE funnel = %(funnel)s AND model = 'last' AND is_touch
+SELECT
+    sipHash64(toString(channel_group), toString(campaign)), sipHash64(toString(channel_group), '{OTHER}'), currency,
+    toFloat64(sum(r.conversions - r.untouched_conversions)), toFloat64(sum(r.value - r.untouched_value))
+FROM attribution_totals AS r
+WHERE funnel = %(funnel)s AND model = 'last'
 GROUP BY channel_group, campaign, currency"""  # noqa: S608  constants
 _WRITE = "INSERT INTO attribution_shares (funnel, currency, channel_group, campaign, conversions_share, value_share, run) VALUES"
 
@@ -82,7 +85,7 @@ class Run:
 def attribute(client: Any, most_states: int = MOST_STATES) -> Run:
     """Work out the shares by the Markov model of all closed visits, and write them. Readers see all of a run or nothing.
 
-    The amounts are taken from `attribution_by_rules` as it is: `sinks.refresh.refresh` first brings it up to now.
+    The amounts are taken from `attribution_totals` as it is: `sinks.refresh.refresh` first brings it up to now.
 
     Args:
         client: a clickhouse-driver client of our database.
@@ -119,13 +122,16 @@ def _shares_of(client: Any, funnel: str, known: Mapping[int, tuple[str, str]]) -
     for position, currency in enumerate(currencies):
         by_conversions, by_value = found[:, 2 * position], found[:, 2 * position + 1]
         if not by_conversions.any():
-            continue
+            continue  # nobody's, all of it
         # Effects on amounts mean something only where none is below 0. Where there is nothing to share, any shares will do.
         if not by_value.any() or (rewards[:, 2 * position + 1] < 0).any():
             by_value = by_conversions
         for state, conversions, value in zip(states, by_conversions, by_value, strict=True):
-            if conversions or value:
+            if known[state] != _NOBODY and (conversions or value):
                 yield Share(funnel, currency, *known[state], float(conversions), float(value))
+        # Always there: what visits without touches brought is put to this one by the views.
+        nobody = [number for number, state in enumerate(states) if known[state] == _NOBODY]
+        yield Share(funnel, currency, *_NOBODY, float(by_conversions[nobody].sum()), float(by_value[nobody].sum()))
 
 
 def _chain(moves: Sequence[tuple[int, int, int]], numbers: Mapping[int, int], rewards: Matrix) -> Chain:

@@ -28,8 +28,10 @@ AGGREGATES = (
     "account_standings",
 )
 """Those that are made from `visits`."""
-ATTRIBUTION = "attribution_by_rules"
-"""The one that `attribution_facts` and `attribution` read."""
+CREDITS = "attribution_by_rules"
+"""The one that `attribution_facts` reads."""
+CREDIT_TOTALS = "attribution_totals"
+"""The one that `attribution` reads; it is made from the other."""
 
 
 def refresh(client: Any) -> None:
@@ -41,7 +43,7 @@ def refresh(client: Any) -> None:
     Raises:
         clickhouse_driver.errors.Error: the server is away, or could not compute them.
     """
-    for views in ((CHANGED,), (VISITS,), (*AGGREGATES, ATTRIBUTION)):
+    for views in ((CHANGED,), (VISITS,), (*AGGREGATES, CREDITS), (CREDIT_TOTALS,)):
         _refresh(client, views)
 
 

@@ -5,6 +5,8 @@
 --
 -- Won visits are put together in the order in which the table is sorted, so memory does not grow with their number.
 
+DROP VIEW IF EXISTS attribution_totals SYNC;
+
 DROP VIEW IF EXISTS attribution_by_rules SYNC;
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS attribution_by_rules
@@ -16,9 +18,10 @@ REFRESH EVERY 5 MINUTE
     currency LowCardinality(String),
     channel_group LowCardinality(String),
     campaign LowCardinality(String),
-    is_touch Bool COMMENT 'whether a touch has it, or nobody as there was none',
     conversions Decimal(38, 15),
-    value Decimal(38, 17)
+    value Decimal(38, 17),
+    untouched_conversions Decimal(38, 15) COMMENT 'of these, of visits without any touch',
+    untouched_value Decimal(38, 17)
 )
 ENGINE = MergeTree
 ORDER BY (funnel, model, day)
@@ -93,7 +96,8 @@ WITH
     summed AS
     (
         SELECT
-            funnel, currency, day, is_touch, channel_group, campaign,
+            funnel, currency, day, if(channel_group = '', '(unattributed)', channel_group) AS channel_group, campaign,
+            sumIf(toInt128(whole), NOT is_touch) AS nobodys_credit, sumIf(cents, NOT is_touch) * whole AS nobodys_value,
             sumIf(toInt128(whole), is_first) AS first_credit, sumIf(cents, is_first) * whole AS first_value,
             sumIf(toInt128(whole), is_last) AS last_credit, sumIf(cents, is_last) * whole AS last_value,
             sumIf(toInt128(whole), is_last_non_direct) AS non_direct_credit, sumIf(cents, is_last_non_direct) * whole AS non_direct_value,
@@ -101,18 +105,19 @@ WITH
             sum(toInt128(time_decay)) AS decay_credit, sum(cents * time_decay) AS decay_value,
             sum(toInt128(position_based)) AS position_credit, sum(cents * position_based) AS position_value
         FROM credited
-        GROUP BY funnel, currency, day, is_touch, channel_group, campaign
+        GROUP BY funnel, currency, day, channel_group, campaign
     )
 SELECT
     funnel,
     model,
     day,
     currency,
-    if(channel_group = '', '(unattributed)', channel_group) AS channel_group,
+    channel_group,
     campaign,
-    is_touch,
     toDecimal128(credit, 0) * toDecimal128('0.000000000000001', 15) AS conversions,
-    toDecimal128(amount, 0) * toDecimal128('0.00000000000000001', 17) AS value
+    toDecimal128(amount, 0) * toDecimal128('0.00000000000000001', 17) AS value,
+    toDecimal128(nobodys_credit, 0) * toDecimal128('0.000000000000001', 15) AS untouched_conversions,
+    toDecimal128(nobodys_value, 0) * toDecimal128('0.00000000000000001', 17) AS untouched_value
 FROM summed
 ARRAY JOIN
     ['first', 'last', 'last_non_direct', 'linear', 'time_decay', 'position_based'] AS model,
@@ -121,56 +126,97 @@ ARRAY JOIN
 WHERE credit != 0 OR amount != 0
 SETTINGS optimize_aggregation_in_order = 1, max_threads = 1;
 
+-- The same over all days, for those who ask for no days.
+CREATE MATERIALIZED VIEW IF NOT EXISTS attribution_totals
+REFRESH EVERY 5 MINUTE DEPENDS ON attribution_by_rules
+(
+    funnel LowCardinality(String),
+    model LowCardinality(String),
+    currency LowCardinality(String),
+    channel_group LowCardinality(String),
+    campaign LowCardinality(String),
+    conversions Decimal(38, 15),
+    value Decimal(38, 17),
+    untouched_conversions Decimal(38, 15),
+    untouched_value Decimal(38, 17)
+)
+ENGINE = MergeTree
+ORDER BY (funnel, model)
+AS
+SELECT
+    funnel, model, currency, channel_group, campaign,
+    sum(r.conversions) AS conversions, sum(r.value) AS value,
+    sum(r.untouched_conversions) AS untouched_conversions, sum(r.untouched_value) AS untouched_value
+FROM attribution_by_rules AS r
+GROUP BY funnel, model, currency, channel_group, campaign
+SETTINGS max_threads = 1;
+
 -- What each touch is credited with, by day of winning. By the Markov model, what a day brought is shared as all of the funnel's visits together say.
+-- Of some visits nobody knows the touches, and what `journey attribute` has not seen the like of yet has no shares: both are nobody's.
 CREATE OR REPLACE VIEW attribution_facts
 DEFINER = CURRENT_USER SQL SECURITY DEFINER
 AS
-WITH
-    shares AS
-    (
-        SELECT funnel, currency, channel_group, campaign, conversions_share, value_share
-        FROM attribution_shares FINAL
-        WHERE funnel != '' AND run = (SELECT max(run) FROM attribution_shares)
-    ),
-    totals AS
-    (
-        SELECT funnel, day, currency, is_touch, sum(conversions) AS conversions, sum(value) AS value
-        FROM attribution_by_rules
-        WHERE model = 'linear'
-        GROUP BY funnel, day, currency, is_touch
-    )
-SELECT funnel, model, day, currency, channel_group, campaign, sum(r.conversions) AS conversions, sum(r.value) AS value
-FROM attribution_by_rules AS r
-GROUP BY funnel, model, day, currency, channel_group, campaign
+SELECT funnel, model, day, currency, channel_group, campaign, conversions, value
+FROM attribution_by_rules
 UNION ALL
 SELECT
-    funnel, 'markov' AS model, day, currency, channel_group, campaign,
-    sum(credit) AS conversions, sum(amount) AS value
+    t.funnel AS funnel, 'markov' AS model, t.day AS day, t.currency AS currency,
+    if(s.run = 0, '(unattributed)', s.channel_group) AS channel_group,
+    s.campaign AS campaign,
+    if(s.run = 0, t.conversions,
+        toDecimal128(toFloat64(t.conversions - t.untouched_conversions) * s.conversions_share, 15) + if(s.takes_rest, t.untouched_conversions, 0)) AS conversions,
+    if(s.run = 0, t.value,
+        toDecimal128(toFloat64(t.value - t.untouched_value) * s.value_share, 17) + if(s.takes_rest, t.untouched_value, 0)) AS value
 FROM
 (
     SELECT
-        t.funnel AS funnel, t.day AS day, t.currency AS currency, s.channel_group AS channel_group, s.campaign AS campaign,
-        toDecimal128(toFloat64(t.conversions) * s.conversions_share, 15) AS credit,
-        toDecimal128(toFloat64(t.value) * s.value_share, 17) AS amount
-    FROM totals AS t
-    INNER JOIN shares AS s ON s.funnel = t.funnel AND s.currency = t.currency
-    WHERE t.is_touch
-    UNION ALL
-    -- Of these visits nobody knows the touches, or `journey attribute` has not seen the like yet.
-    SELECT funnel, day, currency, '(unattributed)', '', conversions, value
-    FROM totals
-    WHERE NOT is_touch OR (funnel, currency) NOT IN (SELECT funnel, currency FROM shares)
-)
-GROUP BY funnel, day, currency, channel_group, campaign;
+        funnel, day, currency, sum(r.conversions) AS conversions, sum(r.value) AS value,
+        sum(r.untouched_conversions) AS untouched_conversions, sum(r.untouched_value) AS untouched_value
+    FROM attribution_by_rules AS r
+    WHERE model = 'first'
+    GROUP BY funnel, day, currency
+) AS t
+LEFT JOIN
+(
+    SELECT funnel, currency, channel_group, campaign, conversions_share, value_share, run, channel_group = '(unattributed)' AND campaign = '' AS takes_rest
+    FROM attribution_shares FINAL
+    WHERE funnel != '' AND run = (SELECT max(run) FROM attribution_shares)
+) AS s ON s.funnel = t.funnel AND s.currency = t.currency
+WHERE conversions != 0 OR value != 0;
 
 -- The same over all days.
 CREATE OR REPLACE VIEW attribution
 DEFINER = CURRENT_USER SQL SECURITY DEFINER
 AS
-SELECT
-    funnel, model, channel_group, campaign, currency,
-    toFloat64(sum(f.conversions)) AS conversions,
-    toFloat64(sum(f.value)) AS value
-FROM attribution_facts AS f
-GROUP BY funnel, model, channel_group, campaign, currency
+SELECT funnel, model, channel_group, campaign, currency, toFloat64(conversions) AS conversions, toFloat64(value) AS value
+FROM
+(
+    SELECT funnel, model, currency, channel_group, campaign, conversions, value
+    FROM attribution_totals
+    UNION ALL
+    SELECT
+        t.funnel AS funnel, 'markov' AS model, t.currency AS currency,
+        if(s.run = 0, '(unattributed)', s.channel_group) AS channel_group,
+        s.campaign AS campaign,
+        if(s.run = 0, t.conversions,
+            toDecimal128(toFloat64(t.conversions - t.untouched_conversions) * s.conversions_share, 15) + if(s.takes_rest, t.untouched_conversions, 0)) AS conversions,
+        if(s.run = 0, t.value,
+            toDecimal128(toFloat64(t.value - t.untouched_value) * s.value_share, 17) + if(s.takes_rest, t.untouched_value, 0)) AS value
+    FROM
+    (
+        SELECT
+            funnel, currency, sum(r.conversions) AS conversions, sum(r.value) AS value,
+            sum(r.untouched_conversions) AS untouched_conversions, sum(r.untouched_value) AS untouched_value
+        FROM attribution_totals AS r
+        WHERE model = 'first'
+        GROUP BY funnel, currency
+    ) AS t
+    LEFT JOIN
+    (
+        SELECT funnel, currency, channel_group, campaign, conversions_share, value_share, run, channel_group = '(unattributed)' AND campaign = '' AS takes_rest
+        FROM attribution_shares FINAL
+        WHERE funnel != '' AND run = (SELECT max(run) FROM attribution_shares)
+    ) AS s ON s.funnel = t.funnel AND s.currency = t.currency
+)
+WHERE conversions != 0 OR value != 0
 ORDER BY funnel, model, value DESC, conversions DESC, channel_group, campaign, currency;

@@ -26,7 +26,7 @@ def test_attribute_once_and_again(clickhouse: ClickHouse, tmp_path: Path) -> Non
         refresh(client)
         address = f"clickhouse://default:@{LOOPBACK}:{clickhouse.server.native_port}/{clickhouse.database}"
         said = journey("attribute", cwd=tmp_path, env={"JOURNEY_CLICKHOUSE": address})
-        assert said.startswith("1 shares of 1 funnels")
+        assert said.startswith("2 shares of 1 funnels")
         credited = client.execute("SELECT channel_group, campaign, conversions, value FROM attribution WHERE model = 'markov'")  # fmt: skip
         assert credited == [("Email", "spring", 1.0, 1.0)]
         ((first,),) = client.execute("SELECT max(run) FROM attribution_shares")
@@ -39,7 +39,7 @@ def test_attribute_once_and_again(clickhouse: ClickHouse, tmp_path: Path) -> Non
             running.send_signal(signal.SIGTERM)
             out, err = running.communicate(timeout=30)
             assert (running.returncode, out) == (0, "")
-            assert "attribution_done: 1 shares" in err
+            assert "attribution_done: 2 shares" in err
         finally:
             running.kill()
             running.wait()

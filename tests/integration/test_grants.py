@@ -274,6 +274,7 @@ def test_readers_read_every_view(reader: Client) -> None:
         "account_segments",
         "targets",
         "attribution_by_rules",
+        "attribution_totals",
         "attribution_shares",
         "system.users",
         "system.processes",
