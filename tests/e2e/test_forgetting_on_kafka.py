@@ -52,6 +52,7 @@ def installation(kafka: ApacheKafka, directory: Path, input_prefix: str = "") ->
     return settings, env
 
 
+@pytest.mark.timeout(900)  # ClickHouse keeps replaced parts for a while, and each waits for that
 def test_both_that_share_the_input_forget(apache_kafka: ApacheKafka, tmp_path: Path) -> None:
     """Ada is forgotten in one installation, and then in another one that reads the same input, which knows her ids by the list only."""
     places = [tmp_path / "old", tmp_path / "new"]
