@@ -38,6 +38,7 @@ from tests.oracle import truth_of
 from tests.pipeline import SALES
 from tests.warehouse import expected, tables
 
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 LIVE = "live"
 CHANGED = SALES.read_text().replace("version = 1", "version = 2").replace("at_least = 2", "at_least = 1")
 """One look at the prices will do."""
