@@ -58,7 +58,8 @@ class Counter:
     def read(self) -> Counts:
         """The sums now."""
         for child in self._stack.supervisor.children:
-            if child.pid is not None and (told := scrape(self._stack.metrics_ports[child.name])) is not None:
+            port = self._stack.metrics_ports.get(child.name)  # the console counts nothing
+            if port is not None and child.pid is not None and (told := scrape(port)) is not None:
                 self._last[child.name, child.pid] = told
         totals: dict[str, float] = defaultdict(float)
         for told in self._last.values():

@@ -64,6 +64,7 @@ def test_ctrl_c_settles_saves_and_leaves_nothing(up: subprocess.Popen[str], tmp_
     up.send_signal(signal.SIGINT)
     out, err = up.communicate(timeout=SECONDS)
     assert up.returncode == 0, out + err
+    assert "Console     http://127.0.0.1:" in out
     wait_until(lambda: not alive(family), "all children to be gone")
     assert int(rows("SELECT count() AS n FROM prospects FINAL", tmp_path, "data")[0]["n"]) == 50
     assert not (tmp_path / "data" / "unfinished").exists()
