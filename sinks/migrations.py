@@ -1,7 +1,7 @@
 """The database's tables and views, as numbered SQL files, each applied once.
 
 Every statement can be run again without harm, so a migration that was cut off is simply run again from its start, and two migrators at once
-do the same twice. A file that holds only views may change: it is applied again. Any other change is a new file, and it is refused where rows
+do the same twice. A file that holds only views may change: it is applied again, and so are those with views after it. Any other change is a new file, and it is refused where rows
 could be lost by it.
 """
 
@@ -89,10 +89,13 @@ def plan(current: Current, files: Sequence[Migration]) -> list[Migration]:
         )
     grown = [found for migration in files for statement in migration.statements if (found := statement.longer_key)]
     steps = []
+    views_go_again = False
     for migration in sorted(files, key=lambda one: one.version):
         applied = current.applied.get(migration.version)
-        if applied == migration.checksum:
+        if applied == migration.checksum and not (views_go_again and migration.is_derived):
             continue
+        # Views of later files may replace those of earlier ones, and read them.
+        views_go_again |= applied is not None
         if applied is not None and not migration.is_derived:
             raise MigrationRefusedError(
                 f"{migration.file} was changed after it was applied: put it back as it was, and the change into a new file with the next number"

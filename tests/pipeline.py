@@ -24,6 +24,7 @@ from funnel.history import Limits
 from schemas.codec import EventCodec
 from schemas.registry import FileRegistry
 from tests.broker import Broker, free_port, wait_until
+from tests.generators.funnels import CHANNEL_RULES
 from tests.warm import Process
 
 PARTITIONS = 3
@@ -234,6 +235,7 @@ def configured(options: dict[str, Any]) -> tuple[WorkerConfig, PipelineConfig]:
         dead_letter_partitions=PARTITIONS,
         phone_region="US",
         limits=Limits(**options.get("limits", {})),
+        channels=(CHANNEL_RULES,),
     )
 
 

@@ -15,6 +15,7 @@ from zlib import crc32
 
 from clickhouse_driver import Client
 
+from funnel.channels import ChannelRules, load_channels
 from funnel.definition import parse_funnel
 from funnel.facts import Facts, Transition
 from funnel.rules import RuleSet
@@ -24,6 +25,7 @@ from sinks.migrations import migrate
 from sinks.refresh import refresh
 from tests.clickhouse import ClickHouse
 from tests.generators import generate_population
+from tests.generators.funnels import CHANNEL_RULES
 from tests.oracle import Truth, truth_of
 from tests.oracle.clauses import FunnelFile
 from tests.oracle.visits import DAY, Visit, visits_of
@@ -110,7 +112,12 @@ def messages_of(people: Population, seed: int) -> list[Message]:
     rng = random.Random(seed)
     arriving = list(people.events)
     rng.shuffle(arriving)
-    simulator = Simulator(terms_of(RuleSet(map(parse_funnel, FUNNELS))), rng, crashes=0, partitions=2)
+    simulator = Simulator(
+        terms_of(RuleSet(map(parse_funnel, FUNNELS), channels=ChannelRules(load_channels([CHANNEL_RULES])))),
+        rng,
+        crashes=0,
+        partitions=2,
+    )
     simulator.tables = tables = _Noting()
     simulator.deliver(arriving)
     simulator.tick_until(people.now)

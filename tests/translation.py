@@ -11,13 +11,13 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from funnel import messages
-from funnel.channels import ChannelRules, parse_channels
+from funnel.channels import ChannelRules, load_channels
 from funnel.definition import parse_funnel
 from funnel.events import Touch
 from funnel.facts import AliasRow, Handoff, HandoffKey, IdentifierRow, RowKey, SharedRow, Standing, Transition
 from funnel.identifiers import KINDS
 from funnel.rules import RuleSet
-from tests.generators.funnels import CHANNELS, FunnelFile, funnel_toml
+from tests.generators.funnels import CHANNEL_RULES, CHANNELS, FunnelFile, funnel_toml
 from tests.oracle import (
     Declaration,
     ProspectRow,
@@ -37,7 +37,7 @@ SETTINGS = Settings(id_key=b"key of the tests", phone_region="US", channels=CHAN
 def rules_of(funnels: list[FunnelFile]) -> RuleSet:
     """Compile funnel files as the pipeline does, from their text."""
     parsed = [parse_funnel(funnel_toml(funnel), f"{funnel['name']}.toml") for funnel in funnels]
-    return RuleSet(parsed, channels=ChannelRules(parse_channels(funnel_toml({"channel": list(CHANNELS)}))))
+    return RuleSet(parsed, channels=ChannelRules(load_channels([CHANNEL_RULES])))
 
 
 def id_of(canonical: str) -> bytes:

@@ -29,6 +29,7 @@ from agents.fencing import Tenure
 from agents.pipeline import equip
 from agents.shipping import Change, Delivery, Headers, Output
 from agents.tracing import Span
+from funnel.channels import ChannelRules, load_channels
 from funnel.definition import load_funnels
 from funnel.history import suffix_of
 from funnel.messages import Handed
@@ -217,7 +218,7 @@ def main() -> None:
     if jumps := os.environ.get(CLOCK):
         set_clock(jumps)
     worker, pipeline = configured(options)
-    rules = RuleSet(load_funnels(pipeline.funnels))
+    rules = RuleSet(load_funnels(pipeline.funnels), channels=ChannelRules(load_channels(pipeline.channels)))
 
     def equip_and_harm(app: RunApp) -> None:
         equip(app, pipeline, rules)

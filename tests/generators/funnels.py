@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import random
+import tomllib
+from pathlib import Path
 from typing import Any
 
 FunnelFile = dict[str, Any]
@@ -20,13 +22,8 @@ URLS = ("/pricing", "/pricing/eu", "/a*b", "/a-b", "/two\nlines", "/[x]", "")
 URL_GLOBS = ("*", "/pricing*", "*pricing?eu", "/a\\*b", "/a*b", "/two*", "/[x]", "", "/???????")
 PLANS = ("pro", "free")
 LENGTHS = ("30s", "2m", "1h", "3h", "1d")
-CHANNELS: tuple[dict[str, Any], ...] = (
-    {"name": "Spring", "when": [{"campaign": "SPRING"}]},
-    {"name": "Priced", "when": [{"url": "/pricing*", "type": "*"}, {"properties.plan": ["pro"]}]},
-    {"name": "Opened", "when": [{"type": ["opened", "clicked"]}]},
-    {"name": "Direct", "when": [{"channel": "web"}]},
-)
-"""Channel rules; some calls and mails have no channel."""
+CHANNEL_RULES = Path(__file__).parent / "channels.toml"
+CHANNELS: tuple[dict[str, Any], ...] = tuple(tomllib.loads(CHANNEL_RULES.read_text())["channel"])
 CALENDARS = (
     "always",
     "mon-sun 00:00-24:00",

@@ -44,6 +44,13 @@ def test_what_is_applied_is_not_run_again() -> None:
     assert plan(Current({1: first.checksum}), [first, second]) == [second]
 
 
+def test_views_after_changed_views_go_again() -> None:
+    """They may replace those before, which would be the old ones otherwise; what made tables is done."""
+    first, table, last = migration(1, VIEW), migration(2, TABLE), migration(3, VIEW)
+    applied = {1: "as it was", 2: table.checksum, 3: last.checksum}
+    assert plan(Current(applied), [first, table, last]) == [first, last]
+
+
 def test_a_changed_file_is_refused_unless_it_holds_only_views() -> None:
     """Tables are changed by new files; views are simply made anew."""
     table, view = migration(1, TABLE), migration(2, VIEW)
