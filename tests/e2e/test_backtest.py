@@ -95,13 +95,13 @@ def backtest(place: Place, funnel: str) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(journey("backtest", *arguments, cwd=place.cwd, env=ENVIRONMENT))
     for stages in found["stages"].values():
         for row in stages:
-            row["median_seconds"] = to_the_microsecond(row["median_seconds"])
+            row["median_seconds"] = to_the_millisecond(row["median_seconds"])
     return found
 
 
-def to_the_microsecond(seconds: float | None) -> float | None:
-    """The mean of two times may differ in what floating point has beyond that."""
-    return None if seconds is None else round(seconds, 6)
+def to_the_millisecond(seconds: float | None) -> float | None:
+    """The mean of two times may differ in the last digits that floating point has."""
+    return None if seconds is None else round(seconds, 3)
 
 
 def test_the_unchanged_funnel_makes_no_difference(place: Place) -> None:
@@ -133,7 +133,7 @@ def as_told(ran: Ran) -> list[dict[str, Any]]:
         {
             **row,
             **{name: int(row[name]) for name in row if name not in ("stage", "median_seconds", "revenue")},
-            "median_seconds": to_the_microsecond(row["median_seconds"]),
+            "median_seconds": to_the_millisecond(row["median_seconds"]),
             "revenue": {currency: f"{float(amount):.2f}" for currency, amount in row["revenue"].items()},
         }
         for row in ran.figures
