@@ -40,7 +40,7 @@ def test_sources_exist(clickhouse: ClickHouse) -> None:
     assert read <= set(named)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_dbt_builds_it(clickhouse: ClickHouse, tmp_path: Path) -> None:
     """In an environment of its own, as dbt pins libraries that we have in other versions: freshness, models and all tests."""
     with prepared(clickhouse) as client:

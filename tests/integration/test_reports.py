@@ -131,7 +131,7 @@ def test_every_report_equals_counting_by_hand(clickhouse: ClickHouse) -> None:
         assert differences(client, given) == []
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(3_600)
 def test_every_report_of_ten_thousand_prospects(clickhouse: ClickHouse) -> None:
     """The same at size, and the events themselves arrive in two orders, each into a database of its own."""
