@@ -6,7 +6,6 @@ Applied at intake, to each event by itself. That an untagged page view belongs t
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -15,7 +14,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from funnel.definition import MATCHABLE_FIELDS
 from funnel.globs import compile_globs
-from funnel.reading import FunnelError, Reading
+from funnel.reading import Reading, document_in, text_in
 
 DIRECT = "Direct"
 """What comes from nowhere in particular: within a session it continues what began it."""
@@ -54,11 +53,7 @@ def load_channels(paths: Iterable[Path]) -> tuple[Channel, ...]:
     """
     channels: list[Channel] = []
     for path in paths:
-        try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise FunnelError(str(path), "", f"expected a readable UTF-8 file ({error})") from error
-        channels += parse_channels(text, str(path))
+        channels += parse_channels(text_in(path), str(path))
     return tuple(channels)
 
 
@@ -68,11 +63,7 @@ def parse_channels(text: str, file: str = "<text>") -> tuple[Channel, ...]:
     Raises:
         FunnelError: they are wrong; says where, and what was expected.
     """
-    try:
-        document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise FunnelError(file, "", f"expected valid TOML ({error})") from error
-    return _Reader(file).channels(document)
+    return _Reader(file).channels(document_in(text, file))
 
 
 class _Reader(Reading):
@@ -103,12 +94,7 @@ class _Reader(Reading):
             if name not in MATCHABLE_FIELDS and name not in _DERIVED and not name.startswith("properties."):
                 expected = f"expected a field of the event, properties.<name>, {' or '.join(_DERIVED)}"
                 raise self._wrong(f"{key}.{name}", expected)
-            globs = value if isinstance(value, list) else [value]
-            if not globs or not all(isinstance(glob, str) for glob in globs):
-                raise self._wrong(
-                    f"{key}.{name}", "expected a string or a list of strings (globs: * and ? are special)"
-                )
-            patterns[name] = tuple(glob.lower() for glob in globs)
+            patterns[name] = tuple(glob.lower() for glob in self._globs(value, f"{key}.{name}"))
         return tuple(sorted(patterns.items()))
 
 
@@ -120,9 +106,9 @@ class ChannelRules:
             (channel.name, [[(field, compile_globs(globs)) for field, globs in patterns] for patterns in channel.when])
             for channel in channels
         ]
-        self._looks_at = sorted({field for _, clauses in self._rules for patterns in clauses for field, _ in patterns})
-        self._own = [field for field in self._looks_at if field not in _DERIVED]
-        self._derives = len(self._own) < len(self._looks_at)
+        looks_at = sorted({field for _, clauses in self._rules for patterns in clauses for field, _ in patterns})
+        self._own = [field for field in looks_at if field not in _DERIVED]
+        self._derives = len(self._own) < len(looks_at)
         self._constant = {channel: self._only_by_channel(channel) for channel in ("web", "email", "call")}
         self._remembered: dict[tuple[str, ...], str] = {}
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
@@ -13,7 +12,7 @@ from typing import Any
 from funnel.calendar import Calendar, parse_calendar, parse_zone
 from funnel.durations import UNIT_SECONDS
 from funnel.handoffs import may_be_handed
-from funnel.reading import FunnelError, Reading
+from funnel.reading import FunnelError, Reading, document_in, text_in
 
 RESERVED_STAGES = ("lost", "expired")
 """What `to_stage` says of closed visits; no stage may be called so."""
@@ -117,11 +116,7 @@ def load_funnels(paths: Iterable[Path]) -> tuple[Funnel, ...]:
     """
     funnels: dict[str, Funnel] = {}
     for path in paths:
-        try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise FunnelError(str(path), "", f"expected a readable UTF-8 file ({error})") from error
-        funnel = parse_funnel(text, str(path))
+        funnel = parse_funnel(text_in(path), str(path))
         if funnel.name in funnels:
             raise FunnelError(
                 str(path), "name", f"expected a name of its own; {funnel.name!r} is taken by another file"
@@ -140,11 +135,7 @@ def parse_funnel(text: str, file: str = "<text>") -> Funnel:
     Raises:
         FunnelError: it is wrong; see the contract, section 2.
     """
-    try:
-        document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise FunnelError(file, "", f"expected valid TOML ({error})") from error
-    return _Reader(file).funnel(document)
+    return _Reader(file).funnel(document_in(text, file))
 
 
 class _Reader(Reading):
@@ -324,12 +315,6 @@ class _Reader(Reading):
             within=self._duration(raw["within"], f"{key}.within") if counted else 0,
             counted=counted,
         )
-
-    def _globs(self, value: object, key: str) -> tuple[str, ...]:
-        globs = value if isinstance(value, list) else [value]
-        if not globs or not all(isinstance(glob, str) for glob in globs):
-            raise self._wrong(key, "expected a string or a list of strings (globs: * and ? are special)")
-        return tuple(globs)
 
     def _timezone(self, value: object) -> str:
         expected = self._wrong("timezone", "expected an IANA time zone, such as Europe/Berlin")

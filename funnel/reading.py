@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from funnel.durations import UNIT_SECONDS, parse_duration
@@ -14,6 +16,22 @@ class FunnelError(ValueError):
     def __init__(self, file: str, key: str, expected: str) -> None:
         super().__init__(f"{file}: {key}: {expected}" if key else f"{file}: {expected}")
         self.file, self.key, self.expected = file, key, expected
+
+
+def text_in(path: Path) -> str:
+    """What a file says. Raises FunnelError where it can't be read."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise FunnelError(str(path), "", f"expected a readable UTF-8 file ({error})") from error
+
+
+def document_in(text: str, file: str) -> dict[str, Any]:
+    """A TOML document. Raises FunnelError, which calls it `file`, where it is none."""
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise FunnelError(file, "", f"expected valid TOML ({error})") from error
 
 
 class Reading:
@@ -47,6 +65,12 @@ class Reading:
         if not isinstance(value, str) or value not in known:
             raise self._wrong(key, f"expected one of {', '.join(known)}")
         return value
+
+    def _globs(self, value: object, key: str) -> tuple[str, ...]:
+        globs = value if isinstance(value, list) else [value]
+        if not globs or not all(isinstance(glob, str) for glob in globs):
+            raise self._wrong(key, "expected a string or a list of strings (globs: * and ? are special)")
+        return tuple(globs)
 
     def _list(self, value: object, key: str) -> list[Any]:
         if not isinstance(value, list | tuple):

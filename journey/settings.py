@@ -177,9 +177,9 @@ class Settings(BaseSettings):
             ClickHouseAddress(value.get_secret_value())
         return value
 
-    @field_validator("id_key")
+    @field_validator("id_key", "console_token")
     @classmethod
-    def _check_id_key(cls, value: SecretStr) -> SecretStr:
+    def _check_length(cls, value: SecretStr) -> SecretStr:
         if 0 < len(value.get_secret_value()) < LEAST_KEY_LENGTH:
             raise ValueError(f"expected at least {LEAST_KEY_LENGTH} characters")
         return value
@@ -205,13 +205,6 @@ class Settings(BaseSettings):
         # A run may take seconds, and its deliveries have half a minute each.
         if parse_duration(value) < parse_duration(_LEAST_STUCK_AFTER):
             raise ValueError(f"expected at least {_LEAST_STUCK_AFTER}")
-        return value
-
-    @field_validator("console_token")
-    @classmethod
-    def _check_console_token(cls, value: SecretStr) -> SecretStr:
-        if 0 < len(value.get_secret_value()) < LEAST_KEY_LENGTH:
-            raise ValueError(f"expected at least {LEAST_KEY_LENGTH} characters")
         return value
 
     @field_validator("console_proxies")
