@@ -21,6 +21,9 @@ from numpy.typing import NDArray
 
 Matrix = NDArray[np.float64]
 
+NOTHING = 1e-12
+"""Smaller effects are what rounding left of none: shares of them would be by chance. One won path in ten million has 1e-7."""
+
 
 @dataclass(frozen=True, slots=True)
 class Chain:
@@ -77,6 +80,7 @@ def removal_effects(chain: Chain) -> Matrix:
     effects: Matrix = np.zeros(lost.shape)
     np.divide(lost, brought, out=effects, where=brought > 0)
     np.clip(effects, 0.0, 1.0, out=effects)
+    effects[effects < NOTHING] = 0.0
     return effects
 
 
@@ -91,7 +95,8 @@ def shares(effects: Matrix) -> Matrix:
 def shares_within(chain: Chain, labels: Sequence[Hashable]) -> Matrix:
     """The share of each state, where the states of one label share what that label gets as one state.
 
-    So what a channel gets does not depend on how many campaigns its touches are told apart by.
+    So what a channel gets does not depend on how many campaigns its touches are told apart by. A label may matter of which no state does: what comes to
+    it by one state would be won, in the coarser chain, by the steps that only another one has. By how often they are come to they share, then.
 
     Args:
         chain: as for `removal_effects`.
@@ -103,8 +108,11 @@ def shares_within(chain: Chain, labels: Sequence[Hashable]) -> Matrix:
     names, coarse = chain.collapsed(labels)
     of_labels = shares(removal_effects(coarse))
     fine = removal_effects(chain)
+    touched = chain.starts + chain.moves.sum(axis=0)
     found = np.zeros_like(fine)
     for number, name in enumerate(names):
         members = [index for index, label in enumerate(labels) if label == name]
-        found[members] = shares(fine[members]) * of_labels[number]
+        often = np.broadcast_to(touched[members, None], fine[members].shape)
+        matters = fine[members].any(axis=0)
+        found[members] = shares(np.where(matters, fine[members], often)) * of_labels[number]
     return found

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from reports.markov import Chain, removal_effects, shares, shares_within
@@ -129,6 +129,8 @@ def test_neither_order_nor_repetition_matters(paths: list[Walk], chance: random.
 
 
 @given(PATHS)
+# After "c" nothing is won, but where "a" and "b" are one, something is: "c" matters only then.
+@example([Walk("cca", 0, 0), Walk("bdbd", 1, 19)])
 @tries(40)
 def test_shares_are_a_whole(paths: list[Walk]) -> None:
     """Shares of what was brought add up to 1, of nothing to 0; and what a label gets is what it would get as one state."""
