@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from clickhouse_driver import Client
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, Request, sync_playwright
 
 from journey.settings import ClickHouseAddress
 from tests.console_rows import fill
@@ -108,7 +108,11 @@ class Watched:
             "console", lambda message: self.wrong.append(message.text) if message.type in ("error", "warning") else None
         )
         page.on("pageerror", lambda error: self.wrong.append(str(error)))
-        page.on("requestfailed", lambda request: self.wrong.append(f"{request.url} {request.failure}"))
+        page.on("requestfailed", self._failed)
+
+    def _failed(self, request: Request) -> None:
+        if request.failure != "net::ERR_ABORTED":  # by going on to another page while this one was still loading its icon
+            self.wrong.append(f"{request.url} {request.failure}")
 
     def go(self, url: str) -> Page:
         """Open a page, and wait until its pictures are drawn."""
