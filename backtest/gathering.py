@@ -22,7 +22,11 @@ from schemas.codec import EventCodec
 from schemas.messages import decode_message
 from schemas.sealing import Sealer
 
-_REPEATED = ("source", "type", "campaign", "account_id", "currency", "reason", "outcome", "rep")
+_REPEATED = {
+    "web": ("source", "type", "campaign", "account_id", "currency"),
+    "email": ("source", "type", "campaign", "account_id"),
+    "call": ("source", "type", "campaign", "account_id", "currency", "reason", "outcome", "rep"),
+}
 """Fields whose values many events share: one string each is a third of the memory."""
 
 
@@ -106,9 +110,8 @@ class Gathering:
             self.later += 1
             return
         strings = self._strings
-        for name in _REPEATED:
-            text = event.get(name)
-            if text:
+        for name in _REPEATED[channel]:
+            if text := event[name]:
                 event[name] = strings.setdefault(text, text)
         touch = touch_of(event, self._rules, value or b"", kind, weaker)
         place = self._place.setdefault((touch.source, touch.event_id, start), len(self.touches))

@@ -27,7 +27,9 @@ CLICK_IDS = {
 }
 """Query parameters by which ad networks know their clicks. `fbclid` says only that it was Facebook, paid or not."""
 
-_DERIVED = ("referrer_host", "click_id")
+_DERIVED = ("click_id", "referrer_host")
+_NEITHER = ("", "")
+_PROPERTIES = "properties."
 _URLS_REMEMBERED = 16_384
 _LONGEST_REMEMBERED = 1_024
 """Characters of a URL, so that what senders make up doesn't fill the memory."""
@@ -36,6 +38,7 @@ _LONGEST_KEY = 2_048
 
 Patterns = tuple[tuple[str, tuple[str, ...]], ...]
 """(field, globs), sorted by field."""
+_Clauses = list[list[tuple[str, Callable[[str], object]]]]
 
 
 class Channel(NamedTuple):
@@ -91,7 +94,7 @@ class _Reader(Reading):
         for name, value in clause.items():
             if isinstance(value, Mapping):
                 raise self._wrong(f"{key}.{name}", 'expected a name in quotes, such as "properties.partner"')
-            if name not in MATCHABLE_FIELDS and name not in _DERIVED and not name.startswith("properties."):
+            if name not in MATCHABLE_FIELDS and name not in _DERIVED and not name.startswith(_PROPERTIES):
                 expected = f"expected a field of the event, properties.<name>, {' or '.join(_DERIVED)}"
                 raise self._wrong(f"{key}.{name}", expected)
             patterns[name] = tuple(glob.lower() for glob in self._globs(value, f"{key}.{name}"))
@@ -106,11 +109,13 @@ class ChannelRules:
             (channel.name, [[(field, compile_globs(globs)) for field, globs in patterns] for patterns in channel.when])
             for channel in channels
         ]
-        looks_at = sorted({field for _, clauses in self._rules for patterns in clauses for field, _ in patterns})
-        self._own = [field for field in looks_at if field not in _DERIVED]
-        self._derives = len(self._own) < len(looks_at)
+        looks_at = {field for _, clauses in self._rules for patterns in clauses for field, _ in patterns}
+        self._fields = [field for field in looks_at if field not in _DERIVED and not field.startswith(_PROPERTIES)]
+        self._properties = [field.removeprefix(_PROPERTIES) for field in looks_at if field.startswith(_PROPERTIES)]
+        self._derives = not looks_at.isdisjoint(_DERIVED)
+        self._names = (*self._fields, *(_PROPERTIES + name for name in self._properties), *_DERIVED)
         self._constant = {channel: self._only_by_channel(channel) for channel in ("web", "email", "call")}
-        self._remembered: dict[tuple[str, ...], str] = {}
+        self._remembered: dict[tuple[object, ...], str] = {}
 
     def group(self, event: Mapping[str, Any]) -> str:
         """The channel group of an event; '' where no rule knows it.
@@ -121,28 +126,26 @@ class ChannelRules:
         constant = self._constant.get(event["channel"])
         if constant is not None:
             return constant
-        values = [_text(event, field) for field in self._own]
+        field_of = event.get
+        seen: list[object] = [field_of(field) for field in self._fields]
+        if self._properties:
+            property_of = event["properties"].get
+            seen += [property_of(name) for name in self._properties]
         if self._derives:
-            values += _derived(event.get("url") or "", event.get("referrer") or "")
-        key = tuple(values)
+            seen += _derived(field_of("url") or "", field_of("referrer") or "")
+        key = tuple(seen)
         group = self._remembered.get(key)
-        if group is None:
-            group = self._find(key)
-            if sum(map(len, key)) <= _LONGEST_KEY:
-                if len(self._remembered) >= _GROUPS_REMEMBERED:
-                    self._remembered.clear()
-                self._remembered[key] = group
-        return group
+        return self._find(key) if group is None else group
 
-    def _find(self, key: tuple[str, ...]) -> str:
-        values = {
-            field: value.lower() for field, value in zip((*self._own, "click_id", "referrer_host"), key, strict=False)
-        }
-        for name, clauses in self._rules:
-            for patterns in clauses:
-                if all(values[field] and matches(values[field]) for field, matches in patterns):
-                    return name
-        return ""
+    def _find(self, key: tuple[object, ...]) -> str:
+        texts = [value if isinstance(value, str) else "" if value is None else str(value) for value in key]
+        values = {name: text.lower() for name, text in zip(self._names, texts, strict=False)}
+        group = next((name for name, clauses in self._rules if _holds(clauses, values)), "")
+        if sum(map(len, texts)) <= _LONGEST_KEY:
+            if len(self._remembered) >= _GROUPS_REMEMBERED:
+                self._remembered.clear()
+            self._remembered[key] = group
+        return group
 
     def _only_by_channel(self, channel: str) -> str | None:
         """The group that all events of a channel have, as nothing else is looked at before it is decided; None where more is."""
@@ -158,17 +161,14 @@ class ChannelRules:
 NO_CHANNELS = ChannelRules()
 
 
-def _text(event: Mapping[str, Any], field: str) -> str:
-    value = (
-        event["properties"].get(field.removeprefix("properties."))
-        if field.startswith("properties.")
-        else event.get(field)
-    )
-    return value if isinstance(value, str) else "" if value is None else str(value)
+def _holds(clauses: _Clauses, values: Mapping[str, str]) -> bool:
+    return any(all(values[field] and matches(values[field]) for field, matches in patterns) for patterns in clauses)
 
 
 def _derived(url: str, referrer: str) -> tuple[str, str]:
     """`click_id` and `referrer_host` of an event."""
+    if not referrer and "?" not in url:
+        return _NEITHER
     own_host, click_id = _seen(url)
     host, referrer_click_id = _seen(referrer)
     if host and own_host and _is_same_site(host, own_host):

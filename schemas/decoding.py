@@ -51,15 +51,14 @@ def varint(data: bytes, position: int) -> tuple[int, int]:
     """A varint of more than a byte: its value before zigzag, and where its last byte is."""
     first = position
     raw = shift = 0
-    while True:
-        byte = data[position]
+    # A time in microseconds takes eight bytes: what is asked of each is little.
+    while (byte := data[position]) > 127:
         raw |= (byte & 127) << shift
-        if byte < 128:
-            break
         shift += 7
         position += 1
         if shift > 63:
             raise Undecodable("a number in the record is longer than 64 bits")
+    raw |= byte << shift
     if raw >> 64:
         raise Undecodable("a number in the record is longer than 64 bits")
     if not byte and position > first:
@@ -208,9 +207,12 @@ class _Compiler:
                 self._skip(field.type)
                 continue
             inner = f"{place}.{field.name}" if place else field.name
-            values[field.name] = value = self._variable()
             expression = self._read(field.type, wanted[field.name].type, inner)
-            self._put(f"{value} = {expression}")
+            if not expression.isidentifier():
+                value = self._variable()
+                self._put(f"{value} = {expression}")
+                expression = value
+            values[field.name] = expression
         for field in reader.fields:
             if field.name not in values:
                 values[field.name] = _default(field, place)

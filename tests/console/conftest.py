@@ -111,7 +111,9 @@ class Watched:
         page.on("requestfailed", self._failed)
 
     def _failed(self, request: Request) -> None:
-        if request.failure != "net::ERR_ABORTED":  # by going on to another page while this one was still loading its icon
+        if (
+            request.failure != "net::ERR_ABORTED"
+        ):  # by going on to another page while this one was still loading its icon
             self.wrong.append(f"{request.url} {request.failure}")
 
     def go(self, url: str) -> Page:

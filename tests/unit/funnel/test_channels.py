@@ -104,7 +104,7 @@ def test_without_rules_nothing_has_a_group() -> None:
         ("[[channel]]\nwhen = [ { type = 'x' } ]", r"channel\[0\].name: expected a non-empty string"),
         ("[[channel]]\nname = 'x'\nwhen = []", r"channel\[0\].when: expected at least one clause"),
         ("[[channel]]\nname = 'x'\nwhen = [ {} ]", r"channel\[0\].when\[0\]: expected a table"),
-        ("[[channel]]\nname = 'x'\nwhen = [ { utm = 'x' } ]", r"when\[0\].utm: expected a field of the event, .* referrer_host or click_id"),
+        ("[[channel]]\nname = 'x'\nwhen = [ { utm = 'x' } ]", r"when\[0\].utm: expected a field of the event, .* click_id or referrer_host"),
         ("[[channel]]\nname = 'x'\nwhen = [ { properties.a = 'x' } ]", "expected a name in quotes"),
         ("[[channel]]\nname = 'x'\nwhen = [ { type = [] } ]", "expected a string or a list of strings"),
         ("=", "expected valid TOML"),
