@@ -31,6 +31,7 @@ TOGETHER = (
     "tests/e2e/test_letters.py",
     "tests/e2e/test_runs.py",
     "tests/e2e/test_stalls.py",
+    "tests/integration/test_boards.py",
     "tests/integration/test_console.py",
     "tests/integration/test_grants.py",
     "tests/integration/test_reports_borders.py",
