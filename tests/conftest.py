@@ -34,6 +34,7 @@ TOGETHER = (
     "tests/integration/test_boards.py",
     "tests/integration/test_console.py",
     "tests/integration/test_grants.py",
+    "tests/integration/test_notebook.py",
     "tests/integration/test_reports_borders.py",
     "tests/unit/test_sample.py",
 )

@@ -5,11 +5,22 @@ Stricter than they are: what they would leave as it stands, for ClickHouse to st
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any, NamedTuple
 
+import yaml
+
+_REPORTS = Path(__file__).resolve().parents[1] / "deploy" / "grafana" / "reports"
+BOARDS: dict[str, dict[str, Any]] = {
+    file.stem: json.loads(file.read_text()) for file in sorted((_REPORTS / "dashboards").glob("*.json"))
+}
+(SOURCE,) = yaml.safe_load((_REPORTS / "provisioning" / "datasources" / "clickhouse.yml").read_text())["datasources"]
+CLIENT_ADDS_SECONDS = 5
+"""What the plugin's client (clickhouse-go) asks ClickHouse for, beyond the time-out that it is given."""
 _VARIABLE = re.compile(r"\$\{(\w+)(?::(\w+))?\}|\[\[(\w+)(?::(\w+))?\]\]|\$(?!__)(\w+)")
 _MACRO = re.compile(r"\$__(\w+)(?:\(([^()]*)\))?")
 
@@ -104,3 +115,14 @@ def columns_named(panel: Mapping[str, Any]) -> set[str]:
 def variables_in(text: str) -> set[str]:
     """The variables that a title or a query names."""
     return {found[1] or found[3] or found[5] for found in _VARIABLE.finditer(text)}
+
+
+def panels_of(board: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The panels that ask something."""
+    return [panel for panel in board["panels"] if panel["type"] != "row"]
+
+
+def variables_of(board: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """A board's variables, in their order."""
+    found: list[dict[str, Any]] = board["templating"]["list"]
+    return found

@@ -178,38 +178,6 @@ def test_the_board_is_where_grafana_looks_for_it() -> None:
     assert grafana["environment"]["GF_SECURITY_DISABLE_INITIAL_ADMIN_CREATION"] == "true"
 
 
-def test_the_boards_on_the_reports_are_a_grafana_of_their_own() -> None:
-    """With a login and a profile, on the network of ClickHouse only; it finds boards, data source, password and plugin where it looks."""
-    service = _SERVICES["boards"]
-    environment = service["environment"]
-    assert (service["profiles"], service["networks"]) == (["boards"], ["storage"])
-    assert service["image"] == _SERVICES["grafana"]["image"]
-    assert not any("boards" in other.get("depends_on", {}) for other in _SERVICES.values())
-    assert environment["GF_SECURITY_ADMIN_PASSWORD"] == "value-of-GRAFANA_ADMIN_PASSWORD"
-    assert not any(name.startswith("GF_AUTH_") for name in environment), "nobody looks without a login"
-    mounts = dict(volume.split(":")[1::-1] for volume in service["volumes"])
-    provisioning = _ROOT / mounts["/etc/grafana/provisioning"]
-    (provider,) = yaml.safe_load((provisioning / "dashboards" / "reports.yml").read_text())["providers"]
-    boards = provider["options"]["path"]
-    home = environment["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]
-    assert (_ROOT / mounts[boards] / home.removeprefix(f"{boards}/")).is_file()
-    (source,) = yaml.safe_load((provisioning / "datasources" / "clickhouse.yml").read_text())["datasources"]
-    users = ET.parse(_ROOT / "deploy" / "clickhouse" / "users.xml").getroot().find("users")
-    assert users is not None
-    password = users.find(f"{source['jsonData']['username']}/password")
-    assert password is not None
-    variable = password.attrib["from_env"]
-    assert source["secureJsonData"]["password"] == f"${variable}"
-    assert environment[variable] == _SERVICES["clickhouse"]["environment"][variable]
-    assert source["jsonData"]["host"] == "clickhouse"
-    assert set(service["networks"]) <= set(_SERVICES["clickhouse"]["networks"])
-    plugin, _, version = environment["GF_PLUGINS_PREINSTALL"].partition("@")
-    assert plugin == source["type"]
-    assert mounts["/var/lib/grafana/plugins"] in _COMPOSE["volumes"], "a tmpfs runs no programs"
-    for file in sorted((_ROOT / mounts[boards]).glob("*.json")):
-        assert set(re.findall(r'"pluginVersion": "([^"]+)"', file.read_text())) == {version}, file.name
-
-
 def test_commands_exist() -> None:
     """Every command is one that `journey` has."""
     cli = pytest.importorskip("journey.cli", reason="the command line is not written yet")

@@ -5,15 +5,17 @@ from __future__ import annotations
 import ast
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from clickhouse_driver import Client
 
+from journey.local_clickhouse import EmbeddedClickHouse
 from reports.attribution import attribute
 from sinks.migrations import migrate
-from tests.clickhouse import ClickHouse
+from tests.clickhouse import ClickHouse, fresh_database
 from tests.console_rows import FUNNEL, fill
 
 _NOTEBOOK = Path(__file__).resolve().parents[2] / "examples" / "reports.ipynb"
@@ -23,18 +25,24 @@ _NOTHING = {"funnel-chart", "cohorts-chart"}
 """Cells that show nothing without Altair."""
 
 
-@pytest.fixture
-def filled(clickhouse: ClickHouse, monkeypatch: pytest.MonkeyPatch) -> ClickHouse:
-    """A population, and the variable that leads the notebook to it."""
-    server = clickhouse.server
-    migrate(lambda name: Client(server.host, port=server.native_port, database=name), clickhouse.database)
-    with clickhouse.client() as client:
-        fill(client)
-        attribute(client)
+@pytest.fixture(scope="module")
+def filled(clickhouse_server: EmbeddedClickHouse) -> Iterator[ClickHouse]:
+    """A population."""
+    with fresh_database(clickhouse_server) as made:
+        migrate(lambda name: Client(made.server.host, port=made.server.native_port, database=name), made.database)
+        with made.client() as client:
+            fill(client)
+            attribute(client)
+        yield made
+
+
+@pytest.fixture(autouse=True)
+def led(filled: ClickHouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The variable that leads the notebook to it."""
+    server = filled.server
     monkeypatch.setenv(
-        "JOURNEY_CLICKHOUSE", f"clickhouse://default@{server.host}:{server.native_port}/{clickhouse.database}"
+        "JOURNEY_CLICKHOUSE", f"clickhouse://default@{server.host}:{server.native_port}/{filled.database}"
     )
-    return clickhouse
 
 
 def run() -> tuple[dict[str, Any], dict[str, Any]]:
@@ -86,7 +94,7 @@ def test_tables_tell_what_the_views_do(filled: ClickHouse, monkeypatch: pytest.M
         assert {cell for cell, value in shown.items() if value is None} == _NOTHING
 
 
-def test_charts_show_what_the_tables_tell(filled: ClickHouse) -> None:
+def test_charts_show_what_the_tables_tell() -> None:
     """Altair accepts both, and what they draw adds up to the tables."""
     pytest.importorskip("altair", reason="altair is not installed: make install")
     names, shown = run()
