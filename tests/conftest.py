@@ -31,8 +31,10 @@ TOGETHER = (
     "tests/e2e/test_letters.py",
     "tests/e2e/test_runs.py",
     "tests/e2e/test_stalls.py",
+    "tests/integration/test_boards.py",
     "tests/integration/test_console.py",
     "tests/integration/test_grants.py",
+    "tests/integration/test_notebook.py",
     "tests/integration/test_reports_borders.py",
     "tests/unit/test_sample.py",
 )

@@ -119,7 +119,7 @@ def test_what_runs_on_is_restarted_checked_and_bounded() -> None:
         if service["restart"] != "no":
             assert service["restart"] == "unless-stopped", name
             assert service["healthcheck"]["test"][0] == "CMD", name
-    for name in (*_OURS, *_WATCHING):
+    for name in (*_OURS, *_WATCHING, "boards"):
         assert _SERVICES[name]["read_only"] is True, name
         assert _SERVICES[name]["cap_drop"] == ["ALL"], name
         assert "no-new-privileges:true" in _SERVICES[name]["security_opt"], name
