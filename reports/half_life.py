@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 _DEFAULT_SECONDS = 7 * 86_400.0
-"""As in sinks/tables/021_attribution_views.sql."""
+"""As in sinks/tables/023_attribution_views.sql."""
 
 
 def set_half_life(client: Any, seconds: float) -> bool:

@@ -14,6 +14,16 @@ CHANGED = "changed_prospects"
 """Whose rows were written since."""
 VISITS = "visits_changed"
 """Their visits as they are now, the other part of `visits`."""
+COUNTED = (
+    "conversion_rebuilt",
+    "cohort_rebuilt",
+    "outcomes_rebuilt",
+    "flow_rebuilt",
+    "payments_rebuilt",
+    "retention_rebuilt",
+    "credits_rebuilt",
+)
+"""What aggregates count of the rebuilt visits. Where one is of another rebuild than `visits_changed`, its aggregate counts all visits."""
 COHORTS = "conversion_cohorts"
 """The one that `conversion_facts` and `funnel` read."""
 AGGREGATES = (
@@ -57,6 +67,7 @@ def rebuild(client: Any) -> None:
         clickhouse_driver.errors.Error: the server is away, or could not compute them.
     """
     _refresh(client, (REBUILT,))
+    _refresh(client, COUNTED)
     refresh(client)
 
 

@@ -163,9 +163,9 @@ SELECT
 FROM decoded;
 
 -- All visits, as they were when this was built. On one thread, and in the order in which the table is sorted, so that memory does not grow with
--- their number and the other cores are left to those who read.
+-- their number and the other cores are left to those who read. Some visits are looked up in it, so its granules are small.
 CREATE MATERIALIZED VIEW IF NOT EXISTS visits_rebuilt
-REFRESH EVERY 30 MINUTE
+REFRESH EVERY 1 HOUR
 (
     funnel LowCardinality(String),
     prospect_id UUID,
@@ -202,18 +202,20 @@ REFRESH EVERY 30 MINUTE
     touched_at Array(DateTime64(6, 'UTC')),
     touch_channel_groups Array(LowCardinality(String)),
     touch_campaigns Array(LowCardinality(String)),
+    sign Int8 COMMENT '1',
     built_at DateTime64(3, 'UTC') COMMENT 'when the rows were read'
 )
 ENGINE = MergeTree
 ORDER BY (funnel, prospect_id, visit)
+SETTINGS index_granularity = 1024
 AS
-SELECT *, now64(3, 'UTC') AS built_at
+SELECT *, 1 AS sign, now64(3, 'UTC') AS built_at
 FROM visits_now
 SETTINGS optimize_aggregation_in_order = 1, max_threads = 1;
 
 -- Of whom a row may have become visible since then. A row gets its `written_at` when the server takes its batch, and is seen when that is on disk:
 -- ten minutes are far more than a batch may take. Other stages than those that were looked up concern everybody; so do more changes than a set that
--- each report has in memory should hold. Then there is one row that says so.
+-- each report has in memory should hold. There is always a row of nobody, which says so.
 CREATE MATERIALIZED VIEW IF NOT EXISTS changed_prospects
 REFRESH EVERY 30 SECOND
 (
@@ -229,13 +231,16 @@ WITH
     (SELECT max(written_at) FROM funnel_stages) AS stages_written_at,
     (SELECT uniqCombined(prospect_id) FROM stage_transitions WHERE written_at >= since) AS number,
     stages_written_at >= since OR number > 1000000 AS everybody
-SELECT DISTINCT if(everybody, toUUID('00000000-0000-0000-0000-000000000000'), t.prospect_id) AS prospect_id, everybody AS is_everybody
+SELECT DISTINCT t.prospect_id AS prospect_id, false AS is_everybody
 FROM stage_transitions AS t
-WHERE everybody OR written_at >= since
+WHERE NOT everybody AND written_at >= since
+UNION ALL
+SELECT toUUID('00000000-0000-0000-0000-000000000000') AS prospect_id, everybody AS is_everybody
 SETTINGS max_threads = 2;
 
--- Their visits as they are now. The row without a funnel that each has says that what `visits_rebuilt` has of this prospect no longer counts, should
--- there be no visit any more: a reader takes both from this one table, which is swapped in at once.
+-- Their visits as they are now, and with the sign -1 as `visits_rebuilt` has them: by these two, what was counted from that becomes what is to be
+-- counted now. The row without a funnel that each has says that what `visits_rebuilt` has of this prospect no longer counts, should there be no visit
+-- any more: a reader takes all of it from this one table, which is swapped in at once.
 CREATE MATERIALIZED VIEW IF NOT EXISTS visits_changed
 REFRESH EVERY 30 SECOND DEPENDS ON changed_prospects
 (
@@ -273,20 +278,30 @@ REFRESH EVERY 30 SECOND DEPENDS ON changed_prospects
     reach_days Array(UInt32) COMMENT 'after so many days from the opening, begun ones counted in full',
     touched_at Array(DateTime64(6, 'UTC')) COMMENT 'what touched the prospect on the way, in order, as in the next two',
     touch_channel_groups Array(LowCardinality(String)),
-    touch_campaigns Array(LowCardinality(String))
+    touch_campaigns Array(LowCardinality(String)),
+    sign Int8 COMMENT '1: a visit as it is, -1: as it was, 0: neither, only whose',
+    built_at DateTime64(3, 'UTC') COMMENT 'that of `visits_rebuilt`',
+    is_everybody Bool COMMENT 'nothing of `visits_rebuilt` counts, nor does what was counted from it'
 )
 ENGINE = MergeTree
 ORDER BY (funnel, prospect_id, visit)
 EMPTY
 AS
+WITH
+    (SELECT max(is_everybody) FROM changed_prospects) AS everybody,
+    (SELECT max(built_at) FROM visits_rebuilt) AS rebuilt_at
 SELECT *
 FROM
 (
-    SELECT *
+    SELECT *, 1 AS sign, rebuilt_at AS built_at, everybody AS is_everybody
     FROM visits_now
-    WHERE prospect_id IN (SELECT prospect_id FROM changed_prospects) OR (SELECT max(is_everybody) FROM changed_prospects)
+    WHERE prospect_id IN (SELECT prospect_id FROM changed_prospects) OR everybody
     UNION ALL
-    SELECT none.funnel, c.prospect_id, none.* EXCEPT (funnel, prospect_id, built_at)
+    SELECT * EXCEPT (sign, built_at), -1, built_at, everybody
+    FROM visits_rebuilt
+    WHERE prospect_id IN (SELECT prospect_id FROM changed_prospects) AND NOT everybody
+    UNION ALL
+    SELECT none.funnel, c.prospect_id, none.* EXCEPT (funnel, prospect_id, sign, built_at), 0, rebuilt_at, everybody
     FROM changed_prospects AS c
     LEFT JOIN (SELECT * FROM visits_rebuilt WHERE false) AS none ON none.prospect_id = c.prospect_id
 )
@@ -295,11 +310,26 @@ SETTINGS optimize_aggregation_in_order = 1, optimize_move_to_prewhere_if_final =
 CREATE OR REPLACE VIEW visits
 DEFINER = CURRENT_USER SQL SECURITY DEFINER
 AS
-SELECT * EXCEPT built_at
+SELECT * EXCEPT (sign, built_at)
 FROM visits_rebuilt
-WHERE prospect_id NOT IN (SELECT prospect_id FROM visits_changed WHERE funnel = '')
-    AND NOT (SELECT count() > 0 FROM visits_changed WHERE funnel = '' AND prospect_id = toUUID('00000000-0000-0000-0000-000000000000'))
+WHERE prospect_id NOT IN (SELECT prospect_id FROM visits_changed WHERE sign = 0)
+    AND NOT (SELECT max(is_everybody) FROM visits_changed)
 UNION ALL
-SELECT *
+SELECT * EXCEPT (sign, built_at, is_everybody)
 FROM visits_changed
-WHERE funnel != '';
+WHERE sign = 1;
+
+-- What aggregates are computed from, each from the part of it that it needs. What is to be counted of the rebuilt visits (part 1) is counted once an
+-- hour. With what the changed ones (part 2) count by their signs, that is what is to be counted now. All visits (part 3) are counted where the two
+-- don't fit together: while the rebuilt ones have not been counted yet, or where all have changed. A part is told by a column of the table itself,
+-- which says the same in each row, so that the other columns of the other parts are not read.
+CREATE OR REPLACE VIEW visit_parts
+AS
+SELECT if(sign != 0, 1, 0) AS part, *
+FROM visits_rebuilt
+UNION ALL
+SELECT if(sign != 0, 2, 0) AS part, * EXCEPT is_everybody
+FROM visits_changed
+UNION ALL
+SELECT if(toInt64(visit) >= 0, 3, 0) AS part, *, 1 AS sign, toDateTime64(0, 3, 'UTC') AS built_at
+FROM visits;

@@ -1,0 +1,265 @@
+-- What is counted over all visits, each a few rows that views read at once. Recomputed after every refresh of `visits_changed`, so that all of them tell of
+-- the same rows, side by side, so on one thread each. What depends on the clock (is a cohort old enough?) is left to the views.
+--
+-- An aggregate of what can be counted with signs is three relations: `..._parts` says how it is counted, `..._rebuilt` is that of the rebuilt visits,
+-- once an hour, and the one that is read is that with what changed since. How they stay one number is in docs/adr/024-counted-by-differences.md.
+
+DROP VIEW IF EXISTS conversion_cohorts SYNC;
+
+DROP VIEW IF EXISTS conversion_rebuilt SYNC;
+
+CREATE OR REPLACE VIEW conversion_parts
+AS
+SELECT
+    part,
+    funnel,
+    stage,
+    entry_day,
+    first_channel,
+    first_channel_group,
+    first_campaign,
+    segment,
+    currency,
+    sum(sign) AS entered,
+    sumIf(sign, microseconds >= 0) AS moved_on,
+    sumIf(sign, outcome = 'won') AS won,
+    sumIf(sign, outcome = 'lost') AS lost,
+    sumIf(sign, outcome = 'expired') AS expired,
+    sumIf(sign, outcome = 'waiting') AS waiting,
+    sumIf(sign, outcome = 'waiting' AND microseconds < 0) AS undecided,
+    sumIf(sign, place = furthest_place) AS furthest,
+    sumIf(sign * microseconds, microseconds >= 0) AS microseconds_to_move_on,
+    sum(sign * s.revenue) AS revenue,
+    max(s.built_at) AS built_at
+FROM
+(
+    -- The segment is looked up once a visit, not once a stage of it.
+    SELECT
+        v.part AS part, v.sign AS sign, v.built_at AS built_at, v.funnel AS funnel, first_channel, first_channel_group, first_campaign,
+        a.segment AS segment, currency, outcome, v.revenue AS revenue,
+        entry_stages, entry_days, move_on_microseconds, indexOf(entry_positions, v.furthest) AS furthest_place
+    FROM visit_parts AS v
+    LEFT ANY JOIN (SELECT account_id, segment FROM account_segments FINAL) AS a ON a.account_id = v.account_id
+) AS s
+ARRAY JOIN
+    entry_stages AS stage, entry_days AS entry_day, move_on_microseconds AS microseconds, arrayEnumerate(entry_stages) AS place
+GROUP BY part, funnel, stage, entry_day, first_channel, first_channel_group, first_campaign, segment, currency;
+
+CREATE MATERIALIZED VIEW IF NOT EXISTS conversion_rebuilt
+REFRESH EVERY 1 HOUR DEPENDS ON visits_rebuilt
+(
+    funnel LowCardinality(String),
+    stage LowCardinality(String),
+    entry_day Date,
+    first_channel LowCardinality(String),
+    first_channel_group LowCardinality(String),
+    first_campaign LowCardinality(String),
+    segment LowCardinality(String),
+    currency LowCardinality(String),
+    entered Int64,
+    moved_on Int64,
+    won Int64,
+    lost Int64,
+    expired Int64,
+    waiting Int64,
+    undecided Int64,
+    furthest Int64,
+    microseconds_to_move_on Int64,
+    revenue Decimal(38, 2),
+    built_at DateTime64(3, 'UTC') COMMENT 'that of `visits_rebuilt`',
+    segments_at DateTime64(3, 'UTC') COMMENT 'when the last segment was loaded'
+)
+ENGINE = MergeTree
+ORDER BY (funnel, stage, entry_day)
+EMPTY
+AS
+SELECT * EXCEPT part, (SELECT max(written_at) FROM account_segments) AS segments_at
+FROM conversion_parts
+WHERE part = 1
+SETTINGS max_threads = 1, max_bytes_before_external_group_by = 1000000000;
+
+CREATE MATERIALIZED VIEW IF NOT EXISTS conversion_cohorts
+REFRESH EVERY 30 SECOND DEPENDS ON visits_changed
+(
+    funnel LowCardinality(String),
+    stage LowCardinality(String),
+    entry_day Date,
+    first_channel LowCardinality(String),
+    first_channel_group LowCardinality(String),
+    first_campaign LowCardinality(String),
+    segment LowCardinality(String),
+    currency LowCardinality(String),
+    entered UInt64,
+    moved_on UInt64,
+    won UInt64,
+    lost UInt64,
+    expired UInt64,
+    waiting UInt64,
+    undecided UInt64 COMMENT 'of the waiting, those that have not moved on',
+    furthest UInt64 COMMENT 'of the visits, those that came no further than this stage',
+    seconds_to_move_on Float64,
+    revenue Decimal(38, 2)
+)
+ENGINE = MergeTree
+ORDER BY (funnel, stage, entry_day)
+EMPTY
+AS
+WITH
+    -- The rebuilt visits were counted by the segments that were known then.
+    (
+        SELECT min(built_at) = max(built_at) AND NOT max(is_everybody) AND max(built_at) = (SELECT max(built_at) FROM conversion_rebuilt WHERE segments_at = (SELECT max(written_at) FROM account_segments))
+        FROM visits_changed
+    ) AS is_current
+SELECT
+    funnel, stage, entry_day, first_channel, first_channel_group, first_campaign, segment, currency,
+    sum(p.entered) AS entered,
+    sum(p.moved_on) AS moved_on,
+    sum(p.won) AS won,
+    sum(p.lost) AS lost,
+    sum(p.expired) AS expired,
+    sum(p.waiting) AS waiting,
+    sum(p.undecided) AS undecided,
+    sum(p.furthest) AS furthest,
+    sum(microseconds_to_move_on) / 1000000 AS seconds_to_move_on,
+    sum(p.revenue) AS revenue
+FROM
+(
+    SELECT * EXCEPT (built_at, segments_at) FROM conversion_rebuilt WHERE is_current
+    UNION ALL
+    SELECT * EXCEPT (part, built_at) FROM conversion_parts WHERE part = if(is_current, 2, 3)
+) AS p
+GROUP BY funnel, stage, entry_day, first_channel, first_channel_group, first_campaign, segment, currency
+HAVING entered != 0
+SETTINGS max_threads = 1, max_bytes_before_external_group_by = 1000000000;
+
+-- How long visits were in a stage before they moved on: medians can't be put together from those of parts.
+DROP VIEW IF EXISTS velocity_stages SYNC;
+
+CREATE MATERIALIZED VIEW IF NOT EXISTS velocity_stages
+REFRESH EVERY 30 SECOND DEPENDS ON visits_changed
+(
+    funnel LowCardinality(String),
+    stage LowCardinality(String),
+    moved_on UInt64,
+    quantiles Array(Float64) COMMENT 'median, three quarters, nine tenths, in microseconds'
+)
+ENGINE = MergeTree
+ORDER BY (funnel, stage)
+EMPTY
+AS
+SELECT funnel, stage, count() AS moved_on, quantilesExactInclusive(0.5, 0.75, 0.9)(microseconds) AS quantiles
+FROM visits
+ARRAY JOIN entry_stages AS stage, move_on_microseconds AS microseconds
+WHERE microseconds >= 0
+GROUP BY funnel, stage
+SETTINGS max_threads = 1;
+
+-- The same by the week in which they entered it.
+DROP VIEW IF EXISTS velocity_weeks SYNC;
+
+CREATE MATERIALIZED VIEW IF NOT EXISTS velocity_weeks
+REFRESH EVERY 30 SECOND DEPENDS ON visits_changed
+(
+    funnel LowCardinality(String),
+    stage LowCardinality(String),
+    week Date,
+    moved_on UInt64,
+    quantiles Array(Float64) COMMENT 'as in velocity_stages'
+)
+ENGINE = MergeTree
+ORDER BY (funnel, stage, week)
+EMPTY
+AS
+SELECT
+    funnel, stage, toMonday(entry_day) AS week, count() AS moved_on, quantilesExactInclusive(0.5, 0.75, 0.9)(microseconds) AS quantiles
+FROM visits
+ARRAY JOIN entry_stages AS stage, entry_days AS entry_day, move_on_microseconds AS microseconds
+WHERE microseconds >= 0
+GROUP BY funnel, stage, week
+SETTINGS max_threads = 1;
+
+-- How many visits, of those that were opened in a week, had come to a place in the funnel or beyond it after how many days. All are at the first
+-- place, after 0 days. A place is that of the newest version that has the stage.
+DROP VIEW IF EXISTS cohort_days SYNC;
+
+DROP VIEW IF EXISTS cohort_rebuilt SYNC;
+
+CREATE OR REPLACE VIEW cohort_parts
+AS
+WITH reached AS
+    (
+        -- An element that came from place `below` to place `place` reached all in between on that day.
+        SELECT part, funnel, toMonday(opened_on) AS week, below, place, day, sum(sign) AS number, max(v.built_at) AS at
+        FROM visit_parts AS v
+        ARRAY JOIN arrayShiftRight(reach_places, 1) AS below, reach_places AS place, reach_days AS day
+        GROUP BY part, funnel, week, below, place, day
+    )
+SELECT part, funnel, week, position, day, sum(number) AS visits, max(at) AS built_at
+FROM reached
+ARRAY JOIN range(below + 1, place + 1) AS position
+GROUP BY part, funnel, week, position, day;
+
+CREATE MATERIALIZED VIEW IF NOT EXISTS cohort_rebuilt
+REFRESH EVERY 1 HOUR DEPENDS ON visits_rebuilt
+(
+    funnel LowCardinality(String),
+    week Date,
+    position UInt16,
+    day UInt32,
+    visits Int64,
+    built_at DateTime64(3, 'UTC')
+)
+ENGINE = MergeTree
+ORDER BY (funnel, week, position, day)
+EMPTY
+AS
+SELECT * EXCEPT part
+FROM cohort_parts
+WHERE part = 1
+SETTINGS max_threads = 1;
+
+CREATE MATERIALIZED VIEW IF NOT EXISTS cohort_days
+REFRESH EVERY 30 SECOND DEPENDS ON visits_changed
+(
+    funnel LowCardinality(String),
+    week Date,
+    position UInt16,
+    day UInt32,
+    visits UInt64,
+    first_opened_at DateTime64(6, 'UTC') COMMENT 'of all visits of the week',
+    last_opened_at DateTime64(6, 'UTC') COMMENT 'of all visits of the week'
+)
+ENGINE = MergeTree
+ORDER BY (funnel, week, position, day)
+EMPTY
+AS
+WITH
+    (
+        SELECT min(built_at) = max(built_at) AND NOT max(is_everybody) AND max(built_at) = (SELECT max(built_at) FROM cohort_rebuilt)
+        FROM visits_changed
+    ) AS is_current,
+    counted AS
+    (
+        SELECT funnel, week, position, day, sum(p.visits) AS visits
+        FROM
+        (
+            SELECT * EXCEPT built_at FROM cohort_rebuilt WHERE is_current
+            UNION ALL
+            SELECT * EXCEPT (part, built_at) FROM cohort_parts WHERE part = if(is_current, 2, 3)
+        ) AS p
+        GROUP BY funnel, week, position, day
+        HAVING visits != 0
+    ),
+    -- The first and the last can't be told by differences.
+    bounds AS
+    (
+        SELECT funnel, toMonday(opened_on) AS week, min(opened_at) AS first, max(opened_at) AS last
+        FROM visits
+        WHERE notEmpty(reach_places)
+        GROUP BY funnel, week
+    )
+SELECT
+    c.funnel AS funnel, c.week AS week, position, day, visits, b.first AS first_opened_at, b.last AS last_opened_at
+FROM counted AS c
+INNER JOIN bounds AS b ON b.funnel = c.funnel AND b.week = c.week
+SETTINGS max_threads = 1;
