@@ -23,6 +23,7 @@ from console.config import ConsoleConfig
 from console.login import COOKIE, STAYS_SECONDS, LoginMiddleware, Logins, SecurityHeaders, safe_next
 from console.questions import QUESTIONS
 from console.rendering import STATIC, render
+from console.spreadsheets import as_text
 from console.throttle import Throttle
 from console.warehouse import Problem, UnreachableError, Warehouse
 
@@ -93,7 +94,7 @@ class _Static(StaticFiles):
 
 
 async def csv(request: Request) -> Response:
-    """The answer to a question, whole, as CSV."""
+    """The answer to a question, whole, as CSV that a spreadsheet may open."""
     name = request.path_params["name"]
     if name not in QUESTIONS or name in _WITHOUT_CSV:
         raise HTTPException(404)
@@ -105,7 +106,7 @@ async def csv(request: Request) -> Response:
     if isinstance(found, Problem):
         return PlainTextResponse(found.text + "\n", _STATUS[found.kind])
     return StreamingResponse(
-        found,
+        as_text(found),
         media_type="text/csv; charset=utf-8",
         headers={"Content-Disposition": f'attachment; filename="{name}.csv"'},
     )
