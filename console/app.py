@@ -17,7 +17,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
-from console import pages, people
+from console import customers, pages, people, targets
 from console.asking import Memory, begin
 from console.config import ConsoleConfig
 from console.login import COOKIE, STAYS_SECONDS, LoginMiddleware, Logins, SecurityHeaders, safe_next
@@ -54,10 +54,13 @@ def build_app(config: ConsoleConfig, warehouse: Warehouse | None = None, throttl
             Route("/flow", pages.flow),
             Route("/cohorts", pages.cohorts),
             Route("/velocity", pages.velocity),
+            Route("/retention", customers.retention),
+            Route("/targets", targets.targets),
             Route("/campaigns", pages.campaigns),
             Route("/attribution", pages.attribution),
             Route("/handoffs", people.handoffs),
             Route("/stalled", people.stalled),
+            Route("/accounts", customers.accounts),
             Route("/prospects", people.prospects),
             Route("/prospects/{prospect}", people.prospect),
             Route("/search", people.search, methods=["POST"]),
