@@ -17,12 +17,14 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
-from console import pages, people
+from console import customers, pages, people, targets
 from console.asking import Memory, begin
 from console.config import ConsoleConfig
 from console.login import COOKIE, STAYS_SECONDS, LoginMiddleware, Logins, SecurityHeaders, safe_next
 from console.questions import QUESTIONS
 from console.rendering import STATIC, render
+from console.spreadsheets import as_text
+from console.throttle import Throttle
 from console.warehouse import Problem, UnreachableError, Warehouse
 
 logger = logging.getLogger(__name__)
@@ -31,12 +33,13 @@ _STATUS = {"missing": 404, "denied": 403, "failed": 502}
 _WITHOUT_CSV = frozenset({"funnels", "prospect-now"})
 
 
-def build_app(config: ConsoleConfig, warehouse: Warehouse | None = None) -> Starlette:
+def build_app(config: ConsoleConfig, warehouse: Warehouse | None = None, throttle: Throttle | None = None) -> Starlette:
     """The console as an ASGI application.
 
     Args:
         config: how it runs.
         warehouse: what it asks; by default one of its own, which it closes.
+        throttle: how fast tokens may be guessed; by default as `console.throttle` says.
     """
     asked = warehouse or Warehouse(config.clickhouse)
 
@@ -51,10 +54,13 @@ def build_app(config: ConsoleConfig, warehouse: Warehouse | None = None) -> Star
             Route("/flow", pages.flow),
             Route("/cohorts", pages.cohorts),
             Route("/velocity", pages.velocity),
+            Route("/retention", customers.retention),
+            Route("/targets", targets.targets),
             Route("/campaigns", pages.campaigns),
             Route("/attribution", pages.attribution),
             Route("/handoffs", people.handoffs),
             Route("/stalled", people.stalled),
+            Route("/accounts", customers.accounts),
             Route("/prospects", people.prospects),
             Route("/prospects/{prospect}", people.prospect),
             Route("/search", people.search, methods=["POST"]),
@@ -75,6 +81,7 @@ def build_app(config: ConsoleConfig, warehouse: Warehouse | None = None) -> Star
         lifespan=lifespan,
     )
     app.state.config, app.state.warehouse, app.state.memory = config, asked, Memory()
+    app.state.throttle = throttle or Throttle()
     return app
 
 
@@ -90,7 +97,7 @@ class _Static(StaticFiles):
 
 
 async def csv(request: Request) -> Response:
-    """The answer to a question, whole, as CSV."""
+    """The answer to a question, whole, as CSV that a spreadsheet may open."""
     name = request.path_params["name"]
     if name not in QUESTIONS or name in _WITHOUT_CSV:
         raise HTTPException(404)
@@ -102,7 +109,7 @@ async def csv(request: Request) -> Response:
     if isinstance(found, Problem):
         return PlainTextResponse(found.text + "\n", _STATUS[found.kind])
     return StreamingResponse(
-        found,
+        as_text(found),
         media_type="text/csv; charset=utf-8",
         headers={"Content-Disposition": f'attachment; filename="{name}.csv"'},
     )
@@ -115,7 +122,7 @@ async def login(request: Request) -> Response:
     if not config.token:
         return RedirectResponse(wanted, 303)
     if request.method == "GET":
-        return render(request, "login.html", next=wanted, wrong=False)
+        return render(request, "login.html", next=wanted, wrong="")
     if not _is_own(request):
         return PlainTextResponse("Log in from the console's own page.\n", 403)
     body = b""
@@ -125,10 +132,17 @@ async def login(request: Request) -> Response:
             return PlainTextResponse("That is too long for a token.\n", 413)
     form = parse_qs(body.decode("utf-8", "replace"))
     wanted = safe_next(form.get("next", ["/"])[0])
-    logins = Logins(config.token)
+    logins, throttle = Logins(config.token), request.app.state.throttle
+    # From here to the count nothing is awaited, so that no try is judged on what another one is about to take.
+    if seconds := throttle.seconds_to_wait():
+        said = f"Too many wrong tokens were given. Try again in {seconds} s."
+        response: Response = render(request, "login.html", 429, next=wanted, wrong=said)
+        response.headers["Retry-After"] = str(seconds)
+        return response
     if not logins.knows(form.get("token", [""])[0]):
         logger.warning("somebody gave a wrong token")
-        return render(request, "login.html", 401, next=wanted, wrong=True)
+        await throttle.count_wrong_try()
+        return render(request, "login.html", 401, next=wanted, wrong="That is not the token.")
     response = RedirectResponse(wanted, 303)
     response.set_cookie(
         COOKIE,

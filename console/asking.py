@@ -96,6 +96,7 @@ class Asking:
         chart: Mapping[str, Any] | None = None,
         empty: str = "Nothing here with these filters.",
         most: int = 100,
+        note: str = "",
     ) -> Panel:
         """The panel of a question that was asked.
 
@@ -108,6 +109,7 @@ class Asking:
             chart: what charts.js draws.
             empty: what to say where there is nothing.
             most: how many rows the table shows.
+            note: below the table, in place of how many rows it lacks.
         """
         shown = self.rows(name) if rows is None else rows
         path = f"/csv/{name}" if not self.prospect else f"/csv/{name}/{self.prospect}"
@@ -123,6 +125,7 @@ class Asking:
             problem=self.problem(name),
             empty=empty,
             total=len(shown) if len(shown) > most else None,
+            note=note,
         )
 
     async def choices(self, name: str) -> list[str]:

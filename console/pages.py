@@ -165,7 +165,7 @@ async def cohorts(request: Request) -> Response:
         "/cohorts",
         names=names,
         stage=stage,
-        heat=shapes.heat_map(rows),
+        heat=shapes.heat_map(rows, "week", "day", "visits", "reached", thin_out=True),
         panel=asking.panel(
             "cohorts",
             f"Reached {name_of(stage)} by day",

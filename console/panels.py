@@ -33,11 +33,13 @@ SHOWN: dict[str, Show] = {
     "duration": text.duration,
     "moment": text.moment,
     "day": text.day,
+    "month": text.month,
     "amounts": text.amounts,
     "money": text.money,
+    "measure": lambda value: text.NOTHING if value is None else text.plain(value),  # written with its unit already
     "yes": lambda value: text.NOTHING if value is None else ("yes" if value else "no"),
 }
-NUMERIC = frozenset({"number", "percent", "duration", "amounts", "money"})
+NUMERIC = frozenset({"number", "percent", "duration", "amounts", "money", "measure"})
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,8 @@ class Panel:
     empty: str = "Nothing here with these filters."
     total: int | None = None
     """How many rows there are where fewer are shown."""
+    note: str = ""
+    """What to say of that instead, where the answer has not all rows either."""
 
     @property
     def is_empty(self) -> bool:

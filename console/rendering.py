@@ -40,6 +40,8 @@ NAVIGATION: tuple[tuple[str, tuple[Place, ...]], ...] = (
             Place("/flow", "Flow", ("funnel", "channel", "campaign"), "flow"),
             Place("/cohorts", "Cohorts", ("funnel", "from", "to"), "cohorts"),
             Place("/velocity", "Velocity", ("funnel", "from", "to"), "velocity"),
+            Place("/retention", "Retention", ("funnel", "from", "to"), "retention"),
+            Place("/targets", "Targets", ("funnel", "from", "to"), "targets"),
         ),
     ),
     (
@@ -55,6 +57,7 @@ NAVIGATION: tuple[tuple[str, tuple[Place, ...]], ...] = (
             Place("/stalled", "To call now", ("funnel",), "stalled"),
             Place("/handoffs", "Hand-offs", ("funnel", "from", "to", "campaign"), "handoffs"),
             Place("/prospects", "Prospects", ("funnel", "from", "to"), "prospects"),
+            Place("/accounts", "Accounts", ("funnel", "segment"), "accounts"),
         ),
     ),
     ("System", (Place("/health", "Pipeline", (), "health"),)),
@@ -70,7 +73,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= SHOWN | {"plain": text.plain, "name_of": text.name_of, "ago": text.ago}
+    environment.filters |= SHOWN | {"plain": text.plain, "name_of": text.name_of, "ago": text.ago, "toml": text.toml}
     environment.globals |= {
         "static": static_address,
         "navigation": NAVIGATION,

@@ -6,12 +6,13 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from console.text import duration, name_of
+from console.text import day, duration, name_of, ratio
 
 Row = Mapping[str, Any]
 HEAT_STEPS = 10
 _ALL_DAYS = 12
 _SOME_DAYS = frozenset((0, 1, 2, 3, 5, 7, 10, 14, 21, 30, 45, 60, 90, 120, 180, 270, 365))
+_MOST_BULLETS = 30
 NEW, WAITING, AGAIN = "New visits", "Waiting", "Bought again"
 MODELS = ("first", "last", "last_non_direct", "linear", "time_decay", "position_based", "markov")
 
@@ -119,26 +120,64 @@ def ranges(rows: Iterable[Row]) -> dict[str, Any]:
     }
 
 
-def heat_map(rows: Iterable[Row]) -> dict[str, Any]:
-    """Cohorts of one stage: a line a week, a column a day. Cells are steps of heat, as a page can't colour them by itself."""
-    weeks: dict[Any, dict[str, Any]] = {}
-    days: set[int] = set()
+def bullets(rows: Iterable[Row]) -> dict[str, Any]:
+    """Targets: how far each is, and how far it should be by now, as parts of it.
+
+    Args:
+        rows: of `target_attainment`, with `actual_shown` and the like for people.
+    """
+    shown = list(rows)[:_MOST_BULLETS]
+    return {
+        "kind": "bullets",
+        "labels": [name_of(row["name"]) for row in shown],
+        "values": [row["attainment"] for row in shown],
+        "expected": [ratio(row["expected_by_now"], row["target"]) or 0.0 for row in shown],
+        "texts": [
+            [
+                row["actual_shown"],
+                row["expected_by_now_shown"],
+                row["target_shown"],
+                f"{day(row['starts'])} to {day(row['ends'])}",
+            ]
+            for row in shown
+        ],
+    }
+
+
+def heat_map(
+    rows: Iterable[Row], line: str, column: str, whole: str, part: str, *, thin_out: bool = False
+) -> dict[str, Any]:
+    """Cohorts: a line each, a column for each time after. Cells are steps of heat, as a page can't colour them by itself.
+
+    Args:
+        rows: one for each cell, with `share` and `is_mature`.
+        line: the column with the day by which a cohort is known.
+        column: the one that says how long after.
+        whole: how many a cohort has.
+        part: how many of them a cell is about.
+        thin_out: whether only some columns are shown where there are many.
+    """
+    lines: dict[Any, dict[str, Any]] = {}
+    columns: set[int] = set()
     for row in rows:
-        week = weeks.setdefault(row["week"], {"week": row["week"], "visits": row["visits"], "cells": {}})
-        days.add(row["day"])
+        into = lines.setdefault(row[line], {"line": row[line], "whole": row[whole], "cells": {}})
+        columns.add(row[column])
         mature = bool(row["is_mature"]) and row["share"] is not None
-        week["cells"][row["day"]] = {
+        into["cells"][row[column]] = {
             "share": row["share"] if mature else None,
-            "reached": row["reached"],
+            "part": row[part],
             "mature": mature,
         }
     highest = max(
-        (cell["share"] for week in weeks.values() for cell in week["cells"].values() if cell["mature"]), default=0
+        (cell["share"] for into in lines.values() for cell in into["cells"].values() if cell["mature"]), default=0
     )
-    for week in weeks.values():
-        for cell in week["cells"].values():
+    for into in lines.values():
+        for cell in into["cells"].values():
             cell["heat"] = heat(cell["share"], highest)
-    return {"days": columns_of(days), "weeks": sorted(weeks.values(), key=lambda week: week["week"], reverse=True)}
+    return {
+        "columns": columns_of(columns) if thin_out else sorted(columns),
+        "lines": sorted(lines.values(), key=lambda into: into["line"], reverse=True),
+    }
 
 
 def columns_of(days: Iterable[int]) -> list[int]:

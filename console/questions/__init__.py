@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from console.questions.base import Asked, Question
 from console.questions.campaigns import ATTRIBUTION_QUESTIONS, CAMPAIGN_QUESTIONS
+from console.questions.customers import CUSTOMER_QUESTIONS
 from console.questions.flow import FLOW_QUESTIONS
 from console.questions.funnel import FUNNEL_QUESTIONS
 from console.questions.health import HEALTH_QUESTIONS
 from console.questions.prospects import PROSPECT_QUESTIONS
+from console.questions.targets import TARGET_QUESTIONS
 from console.questions.teams import TEAM_QUESTIONS
 from console.questions.time import TIME_QUESTIONS
 
@@ -17,6 +19,8 @@ QUESTIONS: dict[str, Question] = {
         *FUNNEL_QUESTIONS,
         *FLOW_QUESTIONS,
         *TIME_QUESTIONS,
+        *TARGET_QUESTIONS,
+        *CUSTOMER_QUESTIONS,
         *CAMPAIGN_QUESTIONS,
         *ATTRIBUTION_QUESTIONS,
         *TEAM_QUESTIONS,

@@ -4,7 +4,7 @@ import * as echarts from "./vendor/echarts/echarts.esm.min.js";
 const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const number = new Intl.NumberFormat("en", { maximumFractionDigits: 2 });
 const compact = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 });
-const OUTCOMES = { won: "--won", lost: "--lost", expired: "--expired", waiting: "--waiting", sent_back: "--series-4", accepted: "--series-1", handed_on: "--series-5", visits: "--lost" };
+const OUTCOMES = { "accounts:open": "--series-1", "accounts:won": "--won", "accounts:lost": "--lost", "accounts:expired": "--expired", "accounts:": "--series-7", won: "--won", lost: "--lost", expired: "--expired", waiting: "--waiting", sent_back: "--series-4", accepted: "--series-1", handed_on: "--series-5", visits: "--lost" };
 const KINDS = { new: "--series-7", stage: "--accent", back: "--series-4", lost: "--lost", expired: "--expired", waiting: "--waiting", repeat: "--won" };
 const shorten = (text, most) => (text.length > most ? `${text.slice(0, most - 1)}…` : text);
 
@@ -155,7 +155,37 @@ function ranges(data, width) {
   };
 }
 
-const KIND = { lines, bars, sankey, ranges };
+// A bar as a part of its target, whose whole is the track; a mark where it should be by now. What goes far beyond is cut, but for its number.
+function bullets(data, width) {
+  const labels = data.labels.map((label) => shorten(label, width < 560 ? 14 : 34));
+  const share = (value) => (value === null ? "–" : `${Math.round(value * 100)}%`);
+  const top = Math.min(2, Math.max(1, ...data.values, ...data.expected) + 0.05);
+  const mark = (params, api) => {
+    const row = api.value(0);
+    const at = (value) => api.coord([Math.min(value, top), row])[0];
+    const [left, y] = api.coord([0, row]);
+    const value = data.values[row] ?? 0;
+    return {
+      type: "group",
+      children: [
+        { type: "rect", shape: { x: left, y: y - 12, width: at(1) - left, height: 24, r: 3 }, style: { fill: css("--sunken"), stroke: css("--line-strong"), lineWidth: 1 } },
+        { type: "rect", shape: { x: left, y: y - 6, width: Math.max(0, at(value) - left), height: 12, r: 3 }, style: { fill: css("--accent") } },
+        { type: "rect", shape: { x: at(data.expected[row]) - 1.5, y: y - 15, width: 3, height: 30 }, style: { fill: css("--ink"), stroke: css("--surface"), lineWidth: 1 } },
+        { type: "text", style: { x: params.coordSys.x + params.coordSys.width + 8, y, text: share(data.values[row]), fill: css("--ink"), font: `12px ${css("--sans")}`, verticalAlign: "middle" } },
+      ],
+    };
+  };
+  return {
+    ...base(),
+    grid: { left: widest(labels) + 14, right: 58, top: 8, bottom: 26 },
+    tooltip: { ...base().tooltip, trigger: "item", formatter: (point) => tooltip(data.labels[point.value[0]], ["Actual", "Expected by now", "Target", "Period"].map((name, index) => [name, data.texts[point.value[0]][index]])) },
+    xAxis: { type: "value", min: 0, max: top, interval: (top > 1.5 ? 0.5 : 0.25) * (width < 560 ? 2 : 1), axisLabel: { ...axisText(), hideOverlap: true, showMaxLabel: false, formatter: share }, splitLine: splitLine() },
+    yAxis: { type: "category", inverse: true, data: labels.map((_, index) => `${index}`), axisLabel: { ...axisText(), color: css("--ink"), formatter: (index) => labels[index] }, axisLine: { show: false }, axisTick: { show: false } },
+    series: [{ type: "custom", renderItem: mark, encode: { x: [1, 2], y: 0 }, data: data.values.map((value, index) => [index, value ?? 0, data.expected[index]]) }],
+  };
+}
+
+const KIND = { lines, bars, sankey, ranges, bullets };
 
 export function drawAll() {
   const drawn = [];
@@ -164,7 +194,7 @@ export function drawAll() {
     if (data.kind === "bars") {
       const each = data.stacked ? 34 : 12 * data.series.length + 18;
       place.style.height = `${Math.max(140, 60 + each * data.labels.length)}px`;
-    }
+    } else if (data.kind === "bullets") place.style.height = `${Math.max(110, 40 + 42 * data.labels.length)}px`;
     const chart = echarts.init(place, null, { renderer: "canvas" });
     const draw = () => chart.setOption(KIND[data.kind](data, place.clientWidth), true);
     draw();

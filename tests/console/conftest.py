@@ -111,9 +111,8 @@ class Watched:
         page.on("requestfailed", self._failed)
 
     def _failed(self, request: Request) -> None:
-        if (
-            request.failure != "net::ERR_ABORTED"
-        ):  # by going on to another page while this one was still loading its icon
+        # Aborted by going on to another page while this one was still loading its icon.
+        if request.failure != "net::ERR_ABORTED":
             self.wrong.append(f"{request.url} {request.failure}")
 
     def go(self, url: str) -> Page:

@@ -17,16 +17,21 @@ from tests.console.conftest import Watched
 from tests.console_rows import HOSTILE, prospect
 
 STORY = f"/prospects/{prospect(0)}"
+NO_TARGETS = "/targets?funnel=another"
 PAGES = (
     "/",
     "/flow",
     "/cohorts",
     "/velocity",
+    "/retention",
+    "/targets",
+    NO_TARGETS,
     "/campaigns",
     "/attribution",
     "/handoffs",
     "/stalled",
     "/prospects",
+    "/accounts",
     "/health",
     STORY,
 )
@@ -80,23 +85,29 @@ def test_axe_finds_nothing_serious(watched: Watched, path: str) -> None:
 @pytest.mark.parametrize("campaign", [*HOSTILE], ids=["script", "long", "rtl", "emoji", "controls"])
 def test_hostile_names_harm_nothing(watched: Watched, campaign: str) -> None:
     """As a filter, in pictures, tables, links and choices: the page stays what it is, and the name means itself."""
-    for path in ("/", "/campaigns", "/attribution?by=campaign", "/handoffs"):
+    for path in (
+        *("/", "/campaigns", "/attribution?by=campaign", "/handoffs", "/targets"),
+        f"/accounts?segment={quote('@' + campaign)}",
+    ):
         page = watched.go(f"{path}{'&' if '?' in path else '?'}campaign={quote(campaign)}")
         assert "harmed" not in page.title()
         assert page.locator("img").count() == 0
         assert page.evaluate("document.documentElement.dir") == ""
         assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") == 0
+    page = watched.go(f"/accounts?segment={quote('@' + campaign)}")
+    assert page.locator("section:has(#accounts-title) tbody tr").count() == 1
     page = watched.go(f"/?campaign={quote(campaign)}")
     assert page.locator(".tile").first.locator("dd").inner_text() == "6"
     assert page.locator("select[name=campaign]").input_value() == campaign
 
 
-def test_tooltips_are_text(watched: Watched) -> None:
+@pytest.mark.parametrize(("path", "down"), [("/handoffs", 70), ("/targets", 28)])
+def test_tooltips_are_text(watched: Watched, path: str, down: int) -> None:
     """A picture tells a name as it is."""
-    page = watched.go("/handoffs")
+    page = watched.go(path)
     box = page.locator("[data-chart]").first.bounding_box()
     assert box is not None
-    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 70)
+    page.mouse.move(box["x"] + 0.4 * box["width"], box["y"] + down)
     page.locator(".tooltip").first.wait_for()
     assert page.locator(".tooltip script, .tooltip img").count() == 0
     assert page.locator(".tooltip b").first.inner_text() != ""
@@ -141,14 +152,15 @@ def test_sql_is_shown_and_copied(watched: Watched) -> None:
     assert "first_campaign = 'spring'" in copied
 
 
-def test_everything_is_reached_by_keyboard(watched: Watched) -> None:
+@pytest.mark.parametrize("path", ["/", "/accounts", NO_TARGETS])
+def test_everything_is_reached_by_keyboard(watched: Watched, path: str) -> None:
     """Tab comes by every link, control and fold that can be seen, in each case visibly; "/" goes to the search; the first Tab offers to skip."""
-    page = watched.go("/")
+    page = watched.go(path)
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.className") == "skip"
     page.keyboard.press("/")
     assert page.evaluate("document.activeElement.id") == "search"
-    watched.go("/")  # from the top again
+    watched.go(path)  # from the top again
     page.evaluate("window.reached = new Set()")
     wanted = page.evaluate(
         """() => [...document.querySelectorAll('a[href], button, input:not([type=hidden]), select, summary')]
@@ -205,7 +217,28 @@ def test_without_scripts_everything_is_there(browser: Browser, address: str) -> 
     page.locator("summary", has_text="Table").first.click()
     assert page.locator("td", has_text="awareness").first.is_visible()
     assert page.get_by_role("button", name="Apply").is_visible()
+    page.goto("/targets")
+    assert page.locator("section:has(#targets-title) th", has_text="Revenue").first.is_visible()
+    page.goto("/retention")
+    assert page.locator("td.heat-open").first.is_visible()
+    page.goto("/accounts")
+    page.get_by_role("link", name="Won", exact=True).click()
+    assert "status=won" in page.url
     context.close()
+
+
+def test_a_target_is_met_or_not_in_words_too(watched: Watched) -> None:
+    """What the picture shows by lengths stands in the table: the tooltip of a bar tells the same numbers."""
+    page = watched.go("/targets")
+    row = page.locator("section:has(#targets-title) tbody tr").first
+    box = page.locator("[data-chart='targets-data']").bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + 0.4 * box["width"], box["y"] + 28)
+    page.locator(".tooltip").first.wait_for()
+    told = dict(line.split("\n") for line in page.locator(".tooltip-row").all_inner_texts())
+    shown = row.locator("td").all_inner_texts()
+    assert [told["Actual"], told["Target"], told["Expected by now"]] == [shown[1], shown[2], shown[4]]
+    assert shown[6] in ("yes", "no", "–")
 
 
 def test_pictures_bring_their_data_as_data(watched: Watched) -> None:

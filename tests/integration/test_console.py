@@ -2,38 +2,40 @@
 
 from __future__ import annotations
 
-import csv
 import html
-import io
 import json
 import logging
 import re
 import socket
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from dataclasses import replace
-from html.parser import HTMLParser
+from decimal import Decimal
 from ipaddress import ip_network
-from typing import Any
+from pathlib import Path
 
 import httpx
 import pytest
 from clickhouse_driver import Client
 
-from console.app import build_app
 from console.config import ClickHouseAccess, ConsoleConfig
 from journey.local_clickhouse import EmbeddedClickHouse
+from journey.targets import read_targets
 from sinks.migrations import migrate
 from tests.console_rows import (
     CAMPAIGNS,
     CANARY_EMAIL,
     CANARY_PHONE,
     CONTROLS,
+    EMOJI,
+    FORMULA,
     HOSTILE,
+    LEFT,
     LONG,
+    SCRIPT,
     fill,
     prospect,
 )
+from tests.consoles import Tags, as_reader, as_text_cells, ask, browser, config_of, rows
 from tests.integration.test_grants import _PASSWORDS, _GuardedClickHouse
 
 TOKEN = "a-token-of-more-than-16-characters"
@@ -44,12 +46,15 @@ PAGES = (
         "/flow",
         "/cohorts",
         "/velocity",
+        "/retention",
+        "/targets",
+        "/targets?funnel=another",
         "/campaigns",
         "/attribution",
         "/attribution?by=campaign&measure=conversions",
         "/handoffs",
     ),
-    *("/stalled", "/prospects", "/health", STORY),
+    *("/stalled", "/prospects", "/accounts", "/accounts?status=open", "/health", STORY),
 )
 _CODE = re.compile(r'<code id="([\w-]+)-sql" dir="ltr">(.*?)</code>', re.DOTALL)
 _CSV = re.compile(r'href="(/csv/([\w-]+)[^"]*)"')
@@ -68,79 +73,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedClickHo
             yield running
 
 
-def config_of(server: EmbeddedClickHouse, **changes: Any) -> ConsoleConfig:
-    """A console for the local user; anybody on this machine may look."""
-    access = ClickHouseAccess(server.host, server.http_port, "journey", "default")
-    return replace(ConsoleConfig(clickhouse=access, why=lambda row: f"because of {row['kind']}"), **changes)
-
-
-def as_reader(server: EmbeddedClickHouse) -> ConsoleConfig:
-    """A console for the compose file's reader."""
-    return config_of(
-        server,
-        clickhouse=ClickHouseAccess(
-            server.host, server.http_port, "journey", "journey_reader", "password-of-journey_reader"
-        ),
-    )
-
-
-@asynccontextmanager
-async def browser(
-    config: ConsoleConfig, address: str = "127.0.0.1", **options: Any
-) -> AsyncIterator[httpx.AsyncClient]:
-    """Somebody who looks, from this address."""
-    app = build_app(config)
-    transport = httpx.ASGITransport(app, client=(address, 4_711))
-    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8484", **options) as client:
-        yield client
-    await app.state.warehouse.close()
-
-
-class Tags(HTMLParser):
-    """Finds what a page may not have: handlers and styles inside tags, scripts inside the page, links that are code."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.found: list[str] = []
-
-    @classmethod
-    def forbidden_in(cls, page: str) -> list[str]:
-        """What was found."""
-        tags = cls()
-        tags.feed(page)
-        return tags.found
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """As the standard library says."""
-        given = dict(attrs)
-        self.found += [f"{tag} {name}" for name in given if name.startswith("on") or name == "style"]
-        if tag == "script" and "src" not in given and given.get("type") != "application/json":
-            self.found.append("script")
-        if (given.get("href") or "").strip().lower().startswith(("javascript:", "data:")) or tag in (
-            "style",
-            "iframe",
-            "object",
-            "img",
-        ):
-            self.found.append(f"{tag} {given.get('href')}")
-
-
-def ask(server: EmbeddedClickHouse, sql: str) -> str:
-    """A statement's answer as CSV, asked by hand."""
-    answer = httpx.post(
-        f"http://{server.host}:{server.http_port}/",
-        params={"database": "journey", "default_format": "CSVWithNames"},
-        content=sql.encode(),
-    )
-    assert answer.is_success, answer.text
-    return answer.text
-
-
-def rows(text: str) -> list[dict[str, str]]:
-    """CSV as rows."""
-    return list(csv.DictReader(io.StringIO(text)))
-
-
 async def test_every_page_shows_the_population_and_harms_nobody(server: EmbeddedClickHouse) -> None:
     """Names from outside are text: in the page, in its JSON, and of a bounded length. Nothing fails."""
     async with browser(config_of(server)) as client:
@@ -157,7 +89,7 @@ async def test_every_page_shows_the_population_and_harms_nobody(server: Embedded
             )
             assert LONG[:500] not in html.unescape(read), path
             for data in re.findall(r'<script type="application/json"[^>]*>(.*?)</script>', text, re.DOTALL):
-                assert json.loads(data)["kind"] in ("lines", "bars", "sankey", "ranges")
+                assert json.loads(data)["kind"] in ("lines", "bars", "sankey", "ranges", "bullets")
 
 
 async def test_every_csv_is_what_the_shown_sql_gives(server: EmbeddedClickHouse) -> None:
@@ -176,9 +108,10 @@ async def test_every_csv_is_what_the_shown_sql_gives(server: EmbeddedClickHouse)
                     continue  # how long somebody waits is another answer each time
                 answer = await client.get(address)
                 assert answer.headers["content-type"].startswith("text/csv"), address
-                assert answer.text == ask(server, shown[name]), name
+                assert answer.text == as_text_cells(ask(server, shown[name])), name
                 seen.add(name)
     assert {"funnel", "flow", "cohorts", "campaigns", "attribution", "handoffs", "prospects", "journey"} <= seen
+    assert {"accounts", "accounts-by-stage", "retention", "repeat-revenue", "targets"} <= seen
 
 
 @pytest.mark.parametrize("campaign", [*HOSTILE, "spring"])
@@ -223,6 +156,10 @@ async def test_who_may_not_read_identifiers_sees_none(server: EmbeddedClickHouse
         "/flow",
         "/stalled",
         "/prospects",
+        "/accounts",
+        "/retention",
+        "/targets",
+        "/csv/accounts",
         "/health",
         STORY,
         f"/prospects/{prospect(4)}",
@@ -237,6 +174,8 @@ async def test_who_may_not_read_identifiers_sees_none(server: EmbeddedClickHouse
         assert answer.status_code in (200, 403), path
         assert CANARY_EMAIL not in answer.text.replace('value="', ""), path
         assert CANARY_PHONE not in answer.text, path
+    for path in ("/accounts", "/retention", "/targets"):
+        assert 'class="empty' not in answers[path].text, "the reader may see these"
     assert "Not shown: the ClickHouse user" in answers[STORY].text
     assert str(prospect(4))[:8] in answers["/stalled"].text
     assert answers[f"/csv/identifiers/{prospect(0)}"].status_code == 403
@@ -246,6 +185,7 @@ async def test_who_may_not_read_identifiers_sees_none(server: EmbeddedClickHouse
         assert CANARY_EMAIL in (await client.get(STORY)).text
         assert CANARY_PHONE in (await client.get("/stalled")).text
         assert CANARY_EMAIL in (await client.get("/csv/stalled")).text
+        assert f'"\'{CANARY_PHONE}"' in (await client.get(f"/csv/identifiers/{prospect(0)}")).text, "no formula"
         assert CANARY_EMAIL not in (await client.get("/health")).text, "dead letters are counted, not shown"
         both = await client.post("/search", data={"for": CANARY_EMAIL})
         assert str(prospect(0)) in both.text
@@ -263,6 +203,85 @@ async def test_a_prospect_is_found_by_its_ids(server: EmbeddedClickHouse) -> Non
         assert "because of advance" in story
         assert (await client.get(f"/prospects/{prospect(999)}")).status_code == 404
         assert (await client.get("/prospects/<script>")).status_code == 404
+
+
+async def test_accounts_stand_by_their_people(server: EmbeddedClickHouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Six people each, and one that nobody is with any more; narrowed by segment and status; what is left out is told."""
+    async with browser(config_of(server)) as client:
+        found = rows((await client.get("/csv/accounts?funnel=sales")).text)
+        assert [row["buying_group"] for row in found] == ["6"] * 7 + ["0"]
+        assert {row["status"] for row in found[:7]} == {"won"}, "each has somebody who bought"
+        assert (found[-1]["account_id"], found[-1]["status"], found[-1]["revenue"]) == (f"'{LEFT}", "", "{'EUR':100}")
+        assert f"'{FORMULA}" in {row["account_id"] for row in found}, "a spreadsheet shows it, and computes nothing"
+        one = rows((await client.get("/csv/accounts", params={"segment": f"@{SCRIPT}"})).text)
+        assert [(row["account_id"], row["segment"]) for row in one] == [(SCRIPT, f"'@{SCRIPT}")]
+        assert [row["account_id"] for row in rows((await client.get("/csv/accounts?status=(none)")).text)] == [
+            f"'{LEFT}"
+        ]
+        by_stage = rows((await client.get("/csv/accounts-by-stage?status=(none)")).text)
+        assert [(row["status"], row["stage"], row["accounts"]) for row in by_stage] == [
+            ("won", "purchase", "7"),
+            ("", "", "1"),
+        ]
+        assert "largest buying groups of" not in (await client.get("/accounts")).text
+        monkeypatch.setattr("console.customers._ROWS_SHOWN", 3)
+        assert "The 3 largest buying groups of 8 accounts. The CSV has all." in (await client.get("/accounts")).text
+        assert "largest buying groups of" not in (await client.get("/accounts?status=(none)")).text
+        monkeypatch.setattr("console.customers.ACCOUNTS_LISTED", 5)
+        assert "The CSV has the 5 largest; narrow by" in (await client.get("/accounts")).text
+
+
+async def test_a_month_that_runs_is_no_drop_off(server: EmbeddedClickHouse) -> None:
+    """Nine were won and five of them twice; the newest cell of each month is open, and has no share; what was paid later is apart."""
+    async with browser(config_of(server)) as client:
+        found = rows((await client.get("/csv/retention?funnel=sales")).text)
+        assert sum(int(row["customers"]) for row in found if row["months_after"] == "0") == 9
+        assert sum(int(row["repeated"]) for row in found) == 5
+        page = (await client.get("/retention")).text
+        running = [row for row in found if row["share"] == "\\N"]
+        assert {row["is_mature"] for row in running} == {"false"}
+        assert len(running) == len({row["month"] for row in found}) == page.count('class="n heat-open"')
+        revenue = rows((await client.get("/csv/repeat-revenue?funnel=sales")).text)
+        paid = [
+            Decimal(amount)
+            for row in revenue
+            for key in ("first_revenue", "repeat_revenue")
+            for amount in re.findall(r":(\d+)", row[key])
+        ]
+        assert sum(paid) == 1_400
+        since = max(row["month"] for row in revenue)
+        late = rows((await client.get(f"/csv/retention?funnel=sales&from={since[:-2]}28")).text)
+        assert {row["month"] for row in late} == {since}, "any day of a month means it"
+
+
+async def test_targets_and_how_far_they_are(server: EmbeddedClickHouse) -> None:
+    """The newest period of each, and those before it; together they are all that happened."""
+    async with browser(config_of(server)) as client:
+        found = rows((await client.get("/csv/targets?funnel=sales")).text)
+        for name, whole in (("Entries", 42), ("Revenue", 1_400)):
+            assert sum(float(row["actual"]) for row in found if row["name"] == name) == whole
+        page = (await client.get("/targets?funnel=sales")).text
+        newest, earlier = page.split('id="earlier-title"')
+        days = sorted(row["starts"] for row in found if row["name"] == "Rate")
+        assert len(days) > 1
+        assert (days[-1] in newest, days[-1] in earlier, days[0] in earlier) == (True, False, True)
+        (picture,) = re.findall(r'<script type="application/json"[^>]*>(.*?)</script>', page)
+        assert len(json.loads(picture)["labels"]) == 3 + len(HOSTILE)
+        narrowed = await client.get("/targets?funnel=sales&to=2001-01-01")
+        assert "No period of a target has a day in this time." in narrowed.text
+        assert "How to set targets" not in narrowed.text
+
+
+async def test_the_example_of_targets_can_be_loaded(server: EmbeddedClickHouse, tmp_path: Path) -> None:
+    """A funnel without targets is told how to set them, by a file that `journey load` takes, whatever the funnel's name."""
+    async with browser(config_of(server)) as client:
+        for funnel in ("another", SCRIPT, EMOJI, CONTROLS):
+            page = (await client.get("/targets", params={"funnel": funnel})).text
+            assert "journey load targets targets.toml</code>" in page
+            example = re.search(r'<code id="example" dir="ltr">(.*?)</code>', page, re.DOTALL)
+            assert example is not None
+            (tmp_path / "targets.toml").write_text(html.unescape(example[1]))
+            assert list(read_targets(tmp_path / "targets.toml", {funnel: ["one"]})) == [("Wins of a month",)]
 
 
 async def test_a_login_by_token(server: EmbeddedClickHouse, caplog: pytest.LogCaptureFixture) -> None:
@@ -356,7 +375,8 @@ async def test_an_installation_that_was_not_migrated_is_told_so(server: Embedded
         client.execute("CREATE DATABASE IF NOT EXISTS bare")
     bare = replace(config_of(server), clickhouse=ClickHouseAccess(server.host, server.http_port, "bare", "default"))
     async with browser(bare) as client:
-        for path in ("/", "/flow", "/cohorts", "/attribution", "/stalled", "/health", STORY):
+        new = ("/accounts", "/retention", "/targets")
+        for path in ("/", "/flow", "/cohorts", "/attribution", "/stalled", "/health", *new, STORY):
             answer = await client.get(path)
             assert answer.status_code == 200, path
             assert "journey migrate</code>" in answer.text or path == STORY, path

@@ -72,8 +72,9 @@ def test_what_is_not_old_enough_has_no_heat() -> None:
         }
         for day in (0, 1, 7)
     ]
-    (week,) = shapes.heat_map(rows)["weeks"]
-    assert week["cells"][7] == {"share": None, "reached": 5, "mature": False, "heat": 0}
+    (week,) = shapes.heat_map(rows, "week", "day", "visits", "reached")["lines"]
+    assert (week["line"], week["whole"]) == (1, 10)
+    assert week["cells"][7] == {"share": None, "part": 5, "mature": False, "heat": 0}
     assert (week["cells"][0]["heat"], week["cells"][1]["heat"]) == (0, 10)
 
 
@@ -81,6 +82,13 @@ def test_of_many_days_some_have_a_column() -> None:
     """The first ones and ever fewer, and always the last."""
     assert shapes.columns_of(range(5)) == [0, 1, 2, 3, 4]
     assert shapes.columns_of(range(42)) == [0, 1, 2, 3, 5, 7, 10, 14, 21, 30, 41]
+
+
+def test_each_month_has_a_column() -> None:
+    """Days are thinned out, months are not: the twelfth is asked for."""
+    rows = [{"m": 1, "after": n, "all": 1, "some": 1, "share": 1.0, "is_mature": True} for n in range(30)]
+    assert shapes.heat_map(rows, "m", "after", "all", "some")["columns"] == list(range(30))
+    assert 12 not in shapes.heat_map(rows, "m", "after", "all", "some", thin_out=True)["columns"]
 
 
 def test_credit_is_compared_across_models() -> None:
@@ -96,6 +104,19 @@ def test_credit_is_compared_across_models() -> None:
         {"credited": "Direct", "first": 3.0, "last": 0.0, "mine": 0.0},
         {"credited": "Email", "first": 0.0, "last": 3.0, "mine": 1.0},
     ]
+
+
+def test_targets_are_told_as_parts_of_themselves() -> None:
+    """What is reached and what is expected by now; of a rate that nobody knows yet there is no part."""
+    row = {
+        "name": "Wins", "target": 200.0, "attainment": 0.25, "expected_by_now": 100.0, "starts": date(2026, 1, 1), "ends": date(2026, 1, 31),
+        "actual_shown": "50", "expected_by_now_shown": "100", "target_shown": "200",
+    }  # fmt: skip
+    drawn = shapes.bullets([row, row | {"name": "x" * 10_000, "attainment": None, "actual_shown": "–"}])
+    assert drawn["values"] == [0.25, None]
+    assert drawn["expected"] == [0.5, 0.5]
+    assert drawn["texts"][0] == ["50", "100", "200", "2026-01-01 to 2026-01-31"]
+    assert [len(label) for label in drawn["labels"]] == [4, 80]
 
 
 def test_pictures_hold_no_long_names() -> None:

@@ -43,6 +43,15 @@ def test_numbers() -> None:
     assert (text.ratio(1, 4), text.ratio(1, 0), text.ratio(None, 2)) == (0.25, None, None)
 
 
+def test_targets_have_the_unit_of_their_metric() -> None:
+    """Counts, amounts and rates; nothing is a dash of each."""
+    assert text.measure(20.0, "entered") == "20"
+    assert text.measure(250_000.0, "revenue", "EUR") == "250,000 EUR"
+    assert text.measure(0.125, "conversion_rate") == "12%"
+    assert [text.measure(None, metric) for metric in ("won", "revenue", "conversion_rate")] == ["–"] * 3
+    assert (text.month(date(2026, 3, 1)), text.month(None)) == ("2026-03", "–")
+
+
 def test_lengths_of_time() -> None:
     """The two largest units, also of what is not over yet."""
     assert text.duration(90_061) == "1 d 1 h"
