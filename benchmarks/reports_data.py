@@ -31,6 +31,20 @@ _WAYS = (  # how many of 32 visits go this way; kind and stage (from 1) of each 
 )
 
 
+ACCOUNTS = """INSERT INTO account_segments (account_id, segment, revision)
+SELECT DISTINCT account_id, ['small', 'small', 'medium', 'large'][1 + cityHash64(account_id) % 4], 1
+FROM visits_rebuilt
+WHERE account_id != ''"""
+PROSPECTS = """INSERT INTO prospects (funnel, prospect_id, stage, visit, status, stage_entered_at, last_activity_at, account_id, revision, is_deleted)
+SELECT
+    funnel, prospect_id, argMax(stages[-1], visit), max(visit), argMax(if(outcome = 'waiting', 'open', outcome), visit), max(moved_at[-1]),
+    max(moved_at[-1]), argMax(v.account_id, visit), 1, 0
+FROM visits_rebuilt AS v
+GROUP BY funnel, prospect_id
+SETTINGS optimize_aggregation_in_order = 1, max_threads = 2, max_insert_threads = 1"""
+"""Where the visits leave everyone."""
+
+
 class Wave(NamedTuple):
     """Rows that are inserted together."""
 
@@ -75,7 +89,7 @@ def transitions(start: int, count: int, wave: Wave) -> str:
     return f"""
 INSERT INTO stage_transitions (funnel, funnel_version, prospect_id, visit, step, kind, from_stage, to_stage, entered_at, visit_opened_at,
     seconds_in_from, cause_source, cause_event_id, channel, channel_group, type, campaign, first_channel, first_channel_group, first_campaign,
-    account_id, amount, currency, reason, rep, revision, is_deleted, written_at)
+    account_id, amount, currency, reason, rep, touched_at, touch_channel_groups, touch_campaigns, revision, is_deleted, written_at)
 SELECT
     'sales', 1, prospect_id, visit, step, {_lookup("code % 8", _KINDS)}, {_lookup("from_stage", ("", *STAGES))},
     if(code < 8, {_lookup("code % 8", _KINDS)}, {_lookup("intDiv(code, 8)", ("", *STAGES))}),
@@ -84,10 +98,16 @@ SELECT
     if(is_caused, first_campaign, ''), {_lookup("visit_hash % 6", _CHANNELS)}, {_lookup("visit_hash % 6", _GROUPS)}, first_campaign,
     if(number % 3 = 0, 'account ' || toString(intDiv(number, 30)), ''), if(intDiv(code, 8) = 4, (drawn % 100000)::Decimal(18, 2) / 100, 0),
     if(intDiv(code, 8) = 4, if(visit_hash % 5 = 0, 'USD', 'EUR'), ''), if(code = 5, 'reason ' || toString(drawn % 12), ''),
-    if(is_caused AND drawn % 6 = 5, 'rep ' || toString(drawn % 41), ''), {wave.revision}, {int(wave.is_deleted)}, {wave.written_at}
+    if(is_caused AND drawn % 6 = 5, 'rep ' || toString(drawn % 41), ''),
+    arrayMap(touch -> opened_at + toIntervalMicrosecond(intDiv(offset * (touch - 1), length(touches))), touches),
+    arrayMap(touch -> {_lookup("(drawn + touch) % 6", _GROUPS)}, touches),
+    arrayMap(touch -> if(touch = 1 OR drawn % 3 = 0, first_campaign, {_campaign("drawn + touch")}), touches),
+    {wave.revision}, {int(wave.is_deleted)}, {wave.written_at}
 FROM
 (
-    SELECT *, code, step, from_stage, gap, offset, code % 8 != 6 AS is_caused, cityHash64(visit_hash, step) AS drawn
+    SELECT
+        *, code, step, from_stage, gap, offset, code % 8 != 6 AS is_caused, cityHash64(visit_hash, step) AS drawn,
+        if(code < 8 OR intDiv(code, 8) = 4 AND code % 8 != 4, range(1, 2 + drawn % 5), []) AS touches
     FROM ({visits(start, count, wave)})
     ARRAY JOIN way AS code, range(length(way)) AS step, arrayShiftRight(arrayMap(c -> intDiv(c, 8), way), 1) AS from_stage, gaps AS gap, offsets AS offset
 )
@@ -110,13 +130,18 @@ def visits(start: int, count: int, wave: Wave) -> str:
         arrayCumSum(gaps) AS offsets,
         intDiv(prospect_hash, 100) % 365 + (visit - 1) * 150 AS day,
         toDateTime64('2024-12-01', 6, 'UTC') + toIntervalDay(day + {wave.shift_days}) + toIntervalMicrosecond(visit_hash % 86400000000) AS opened_at,
-        multiIf(visit_hash % 10 < 3, '', 'campaign ' || toString(intDiv(day, 2) + intDiv(visit_hash, 1000) % 20)) AS first_campaign
+        if(visit_hash % 10 < 3, '', {_campaign("intDiv(visit_hash, 1000)")}) AS first_campaign
     FROM (SELECT number, cityHash64(number) AS prospect_hash FROM numbers({start}, {count}) WHERE {wave.where})
     ARRAY JOIN {chosen} AS visit"""
 
 
 _CHANNELS = ("web", "web", "web", "email", "email", "call")
 _GROUPS = ("Organic Search", "Paid Search", "Direct", "Email", "Email", "Sales Call")
+
+
+def _campaign(drawn: str) -> str:
+    """One of the twenty that run on a visit's day."""
+    return f"'campaign ' || toString(intDiv(day, 2) + ({drawn}) % 20)"
 
 
 def _ways() -> str:

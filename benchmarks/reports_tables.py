@@ -31,9 +31,10 @@ def markdown(results: dict[str, Any]) -> str:
         table(
             ["view", "seconds", "CPU seconds", "peak MiB"], [_row(name, one) for name, one in results["views"].items()]
         ),
-        (
-            f"**Putting all visits together**, every 30 minutes in the background, on one thread: {results['rebuild']['seconds']:.0f} s,"
-            f" {results['rebuild']['cpu_seconds']:.0f} s of CPU, at most {results['rebuild']['peak_mib']:,.0f} MiB."
+        "**Once an hour, in the background**, on one thread each, all visits are put together and counted:",
+        table(
+            ["view", "seconds", "CPU seconds", "peak MiB"],
+            [_row("visits_rebuilt", results["rebuild"]), *(_row(name, one) for name, one in results["counted"].items())],
         ),
         f"**Reports**, medians of {results['rounds']} ({REPORT_MILLISECONDS} ms wanted), and the same asked of raw events with `windowFunnel`:",
         table(["question", "ms", "of raw events, ms", "times"], [_asked(one) for one in results["questions"]]),

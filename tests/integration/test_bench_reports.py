@@ -6,7 +6,7 @@ from benchmarks.reports import DATABASE, measure
 from benchmarks.reports_questions import QUESTIONS
 from benchmarks.reports_tables import markdown
 from journey.local_clickhouse import EmbeddedClickHouse
-from sinks.refresh import AGGREGATES, CHANGED, VISITS
+from sinks.refresh import AGGREGATES, CHANGED, CREDIT_TOTALS, CREDITS, VISITS
 from tests.clickhouse import ClickHouse
 
 PROSPECTS = 3_000
@@ -41,7 +41,7 @@ def test_every_figure_is_measured(clickhouse_server: EmbeddedClickHouse) -> None
     assert kinds == 7
     assert earliest == 2
     assert digest == 13187763871078049492, "the data has changed: figures of before can no longer be compared"
-    assert list(results["views"]) == [CHANGED, VISITS, *AGGREGATES]
+    assert list(results["views"]) == [CHANGED, VISITS, *AGGREGATES, CREDITS, CREDIT_TOTALS]
     assert [one["name"] for one in results["questions"]] == [question.name for question in QUESTIONS]
     assert all(one["median"] > 0 for one in results["questions"])
     assert markdown(results).count("| conversion_cohorts |") == 1
