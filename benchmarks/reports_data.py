@@ -71,7 +71,7 @@ HISTORY = (
 
 def recent(one_of: int) -> Wave:
     """One of so many prospects changed just now: everything of theirs happened a day later than was known."""
-    return Wave(f"prospect_hash % {one_of} = 3 % {one_of}", revision=4, shift_days=1, written_at="now64(3)")
+    return Wave(f"cityHash64(number, 1) % {one_of} = 0", revision=4, shift_days=1, written_at="now64(3)")
 
 
 def fill(
@@ -95,7 +95,7 @@ SELECT
     if(code < 8, {_lookup("code % 8", _KINDS)}, {_lookup("intDiv(code, 8)", ("", *STAGES))}),
     opened_at + toIntervalMicrosecond(offset), opened_at, gap / 1e6, if(is_caused, 'website', ''), if(is_caused, toString(drawn), ''),
     if(is_caused, {_lookup("drawn % 6", _CHANNELS)}, ''), if(is_caused, {_lookup("drawn % 6", _GROUPS)}, ''), if(is_caused, 'page_view', ''),
-    if(is_caused, first_campaign, ''), {_lookup("visit_hash % 6", _CHANNELS)}, {_lookup("visit_hash % 6", _GROUPS)}, first_campaign,
+    if(is_caused, first_campaign, ''), {_lookup("first_channel", _CHANNELS)}, {_lookup("first_channel", _GROUPS)}, first_campaign,
     if(number % 3 = 0, 'account ' || toString(intDiv(number, 30)), ''), if(intDiv(code, 8) = 4, (drawn % 100000)::Decimal(18, 2) / 100, 0),
     if(intDiv(code, 8) = 4, if(visit_hash % 5 = 0, 'USD', 'EUR'), ''), if(code = 5, 'reason ' || toString(drawn % 12), ''),
     if(is_caused AND drawn % 6 = 5, 'rep ' || toString(drawn % 41), ''),
@@ -130,7 +130,9 @@ def visits(start: int, count: int, wave: Wave) -> str:
         arrayCumSum(gaps) AS offsets,
         intDiv(prospect_hash, 100) % 365 + (visit - 1) * 150 AS day,
         toDateTime64('2024-12-01', 6, 'UTC') + toIntervalDay(day + {wave.shift_days}) + toIntervalMicrosecond(visit_hash % 86400000000) AS opened_at,
-        if(visit_hash % 10 < 3, '', {_campaign("intDiv(visit_hash, 1000)")}) AS first_campaign
+        if(visit_hash % 10 < 3, '', {_campaign("intDiv(visit_hash, 1000)")}) AS first_campaign,
+        -- A campaign has one channel.
+        if(first_campaign = '', visit_hash, cityHash64(first_campaign)) % 6 AS first_channel
     FROM (SELECT number, cityHash64(number) AS prospect_hash FROM numbers({start}, {count}) WHERE {wave.where})
     ARRAY JOIN {chosen} AS visit"""
 

@@ -34,7 +34,10 @@ def markdown(results: dict[str, Any]) -> str:
         "**Once an hour, in the background**, on one thread each, all visits are put together and counted:",
         table(
             ["view", "seconds", "CPU seconds", "peak MiB"],
-            [_row("visits_rebuilt", results["rebuild"]), *(_row(name, one) for name, one in results["counted"].items())],
+            [
+                _row("visits_rebuilt", results["rebuild"]),
+                *(_row(name, one) for name, one in results["counted"].items()),
+            ],
         ),
         f"**Reports**, medians of {results['rounds']} ({REPORT_MILLISECONDS} ms wanted), and the same asked of raw events with `windowFunnel`:",
         table(["question", "ms", "of raw events, ms", "times"], [_asked(one) for one in results["questions"]]),

@@ -28,8 +28,7 @@ COHORTS = "conversion_cohorts"
 """The one that `conversion_facts` and `funnel` read."""
 AGGREGATES = (
     COHORTS,
-    "velocity_stages",
-    "velocity_weeks",
+    "velocity",
     "cohort_days",
     "visit_outcomes",
     "flow_moves",

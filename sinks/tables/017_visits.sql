@@ -207,7 +207,7 @@ REFRESH EVERY 1 HOUR
 )
 ENGINE = MergeTree
 ORDER BY (funnel, prospect_id, visit)
-SETTINGS index_granularity = 1024
+SETTINGS index_granularity = 512
 AS
 SELECT *, 1 AS sign, now64(3, 'UTC') AS built_at
 FROM visits_now

@@ -132,50 +132,41 @@ GROUP BY funnel, stage, entry_day, first_channel, first_channel_group, first_cam
 HAVING entered != 0
 SETTINGS max_threads = 1, max_bytes_before_external_group_by = 1000000000;
 
--- How long visits were in a stage before they moved on: medians can't be put together from those of parts.
-DROP VIEW IF EXISTS velocity_stages SYNC;
+-- How long visits were in a stage before they moved on, in all and by the week in which they entered it: medians can't be put together from those of
+-- parts, nor told by differences.
+DROP VIEW IF EXISTS velocity SYNC;
 
-CREATE MATERIALIZED VIEW IF NOT EXISTS velocity_stages
+CREATE MATERIALIZED VIEW IF NOT EXISTS velocity
 REFRESH EVERY 30 SECOND DEPENDS ON visits_changed
 (
     funnel LowCardinality(String),
     stage LowCardinality(String),
+    is_all_weeks Bool,
+    week Date COMMENT 'of no meaning where it is all weeks',
     moved_on UInt64,
     quantiles Array(Float64) COMMENT 'median, three quarters, nine tenths, in microseconds'
 )
 ENGINE = MergeTree
-ORDER BY (funnel, stage)
+ORDER BY (funnel, is_all_weeks, stage, week)
 EMPTY
 AS
-SELECT funnel, stage, count() AS moved_on, quantilesExactInclusive(0.5, 0.75, 0.9)(microseconds) AS quantiles
-FROM visits
-ARRAY JOIN entry_stages AS stage, move_on_microseconds AS microseconds
-WHERE microseconds >= 0
-GROUP BY funnel, stage
-SETTINGS max_threads = 1;
-
--- The same by the week in which they entered it.
-DROP VIEW IF EXISTS velocity_weeks SYNC;
-
-CREATE MATERIALIZED VIEW IF NOT EXISTS velocity_weeks
-REFRESH EVERY 30 SECOND DEPENDS ON visits_changed
-(
-    funnel LowCardinality(String),
-    stage LowCardinality(String),
-    week Date,
-    moved_on UInt64,
-    quantiles Array(Float64) COMMENT 'as in velocity_stages'
-)
-ENGINE = MergeTree
-ORDER BY (funnel, stage, week)
-EMPTY
-AS
+WITH weeks AS
+    (
+        SELECT funnel, stage, toMonday(entry_day) AS week, groupArray(microseconds) AS each_microseconds
+        FROM visits
+        ARRAY JOIN entry_stages AS stage, entry_days AS entry_day, move_on_microseconds AS microseconds
+        WHERE microseconds >= 0
+        GROUP BY funnel, stage, week
+    )
 SELECT
-    funnel, stage, toMonday(entry_day) AS week, count() AS moved_on, quantilesExactInclusive(0.5, 0.75, 0.9)(microseconds) AS quantiles
-FROM visits
-ARRAY JOIN entry_stages AS stage, entry_days AS entry_day, move_on_microseconds AS microseconds
-WHERE microseconds >= 0
-GROUP BY funnel, stage, week
+    funnel,
+    stage,
+    (grouping(week) = 1)::Bool AS is_all_weeks,
+    week,
+    sum(length(each_microseconds)) AS moved_on,
+    quantilesExactInclusiveArray(0.5, 0.75, 0.9)(each_microseconds) AS quantiles
+FROM weeks
+GROUP BY GROUPING SETS ((funnel, stage, week), (funnel, stage))
 SETTINGS max_threads = 1;
 
 -- How many visits, of those that were opened in a week, had come to a place in the funnel or beyond it after how many days. All are at the first

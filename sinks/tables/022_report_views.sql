@@ -38,7 +38,7 @@ SELECT
     v.quantiles[1] / 1000000 AS median_seconds,
     v.quantiles[2] / 1000000 AS p75_seconds,
     v.quantiles[3] / 1000000 AS p90_seconds
-FROM velocity_stages AS v
+FROM (SELECT funnel, stage, moved_on, quantiles FROM velocity WHERE is_all_weeks) AS v
 INNER JOIN
 (
     SELECT funnel, stage, argMax(position, funnel_version) AS position
@@ -77,7 +77,7 @@ SELECT
     v.quantiles[3] / 1000000 AS p90_seconds,
     o.waiting AS waiting,
     (o.waiting = 0 AND toDate(formatDateTime(now64(6, 'UTC'), '%F', s.timezone)) >= v.week + 7)::Bool AS is_mature
-FROM velocity_weeks AS v
+FROM (SELECT funnel, stage, week, moved_on, quantiles FROM velocity WHERE NOT is_all_weeks) AS v
 INNER JOIN stages AS s ON s.funnel = v.funnel AND s.stage = v.stage
 LEFT JOIN open AS o ON o.funnel = v.funnel AND o.stage = v.stage AND o.week = v.week
 ORDER BY funnel, position, stage, week;
