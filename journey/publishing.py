@@ -125,7 +125,7 @@ def _views_of(client: Any, source: str) -> dict[str, dict[str, str]]:
             hint="name it in JOURNEY_CLICKHOUSE; `journey migrate` makes it one",
         )
     rows = client.execute(
-        "SELECT name, parameterized_view_parameters FROM system.tables WHERE database = %(name)s AND engine = 'View' ORDER BY name",
+        "SELECT name, parameterized_view_parameters FROM system.tables WHERE database = %(name)s AND engine = 'View' AND NOT endsWith(name, '_parts') ORDER BY name",
         {"name": source},
     )
     return {_checked(name): {_checked(one): kind for one, kind in parameters} for name, parameters in rows}

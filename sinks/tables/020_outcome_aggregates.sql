@@ -1,4 +1,4 @@
--- How visits ended, which ways they took, and when money came in. As in 019_conversion_aggregates.sql.
+-- How visits ended, which ways they took, and when money came in. As in 019_conversion.sql.
 
 -- How visits ended (or that they didn't), by where they came from.
 DROP VIEW IF EXISTS visit_outcomes SYNC;

@@ -1,4 +1,4 @@
--- What is counted of people and their accounts. As in 019_conversion_aggregates.sql.
+-- What is counted of people and their accounts. As in 019_conversion.sql.
 
 -- Who was won in a month, and how many of them paid again so many months later.
 DROP VIEW IF EXISTS retention_months SYNC;

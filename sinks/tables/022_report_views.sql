@@ -1,31 +1,5 @@
 -- What people read of the aggregates. What depends on the clock is worked out here, at each query.
 
--- The aggregate of the contract: the others' dimensions are summed up.
-CREATE OR REPLACE VIEW conversion_facts
-DEFINER = CURRENT_USER SQL SECURITY DEFINER
-AS
-SELECT
-    funnel, stage, entry_day, first_channel, first_campaign, currency,
-    sum(c.entered) AS entered,
-    sum(c.moved_on) AS moved_on,
-    sum(c.won) AS won,
-    sum(c.lost) AS lost,
-    sum(c.expired) AS expired,
-    sum(c.waiting) AS waiting,
-    sum(c.seconds_to_move_on) AS seconds_to_move_on,
-    sum(c.revenue) AS revenue
-FROM conversion_cohorts AS c
-GROUP BY funnel, stage, entry_day, first_channel, first_campaign, currency;
-
--- As `conversion_facts`, by channel group and account segment as well.
-CREATE OR REPLACE VIEW conversion_by_group
-DEFINER = CURRENT_USER SQL SECURITY DEFINER
-AS
-SELECT
-    funnel, stage, entry_day, first_channel, first_channel_group, first_campaign, segment, currency,
-    entered, moved_on, won, lost, expired, waiting, seconds_to_move_on, revenue
-FROM conversion_cohorts;
-
 -- How long visits that moved on from a stage had been in it, from the first entry; in seconds.
 CREATE OR REPLACE VIEW stage_velocity
 DEFINER = CURRENT_USER SQL SECURITY DEFINER

@@ -1,4 +1,4 @@
--- To which touches won visits are credited, by rules. As in 019_conversion_aggregates.sql.
+-- To which touches won visits are credited, by rules. As in 019_conversion.sql.
 --
 -- Credits are whole numbers of 1e-15 of a visit. Those of a visit are the differences of rounded sums that end with all of it, so they add up to the last
 -- digit, whatever the weights; times cents they are the value, so that does, too. And sums of whole numbers don't depend on an order.

@@ -132,6 +132,88 @@ GROUP BY funnel, stage, entry_day, first_channel, first_channel_group, first_cam
 HAVING entered != 0
 SETTINGS max_threads = 1, max_bytes_before_external_group_by = 1000000000;
 
+-- The aggregate of the contract: the others' dimensions are summed up.
+CREATE OR REPLACE VIEW conversion_facts
+DEFINER = CURRENT_USER SQL SECURITY DEFINER
+AS
+SELECT
+    funnel, stage, entry_day, first_channel, first_campaign, currency,
+    sum(c.entered) AS entered,
+    sum(c.moved_on) AS moved_on,
+    sum(c.won) AS won,
+    sum(c.lost) AS lost,
+    sum(c.expired) AS expired,
+    sum(c.waiting) AS waiting,
+    sum(c.seconds_to_move_on) AS seconds_to_move_on,
+    sum(c.revenue) AS revenue
+FROM conversion_cohorts AS c
+GROUP BY funnel, stage, entry_day, first_channel, first_campaign, currency;
+
+-- As `conversion_facts`, by channel group and account segment as well.
+CREATE OR REPLACE VIEW conversion_by_group
+DEFINER = CURRENT_USER SQL SECURITY DEFINER
+AS
+SELECT
+    funnel, stage, entry_day, first_channel, first_channel_group, first_campaign, segment, currency,
+    entered, moved_on, won, lost, expired, waiting, seconds_to_move_on, revenue
+FROM conversion_cohorts;
+
+-- One row a stage, in order. A stage that only older versions of the funnel have is shown while visits in it count.
+CREATE OR REPLACE VIEW funnel
+DEFINER = CURRENT_USER SQL SECURITY DEFINER
+AS
+WITH
+    stages AS
+    (
+        SELECT
+            funnel,
+            stage,
+            argMax(position, funnel_version) AS position,
+            argMax(team, funnel_version) AS team,
+            max(funnel_version) AS newest
+        FROM funnel_stages FINAL
+        GROUP BY funnel, stage
+    ),
+    counted AS
+    (
+        SELECT
+            funnel,
+            stage,
+            sum(entered) AS entered,
+            sum(moved_on) AS moved_on,
+            sum(won) AS won,
+            sum(lost) AS lost,
+            sum(expired) AS expired,
+            sum(waiting) AS waiting,
+            sum(furthest) AS furthest,
+            sum(seconds_to_move_on) AS seconds_to_move_on,
+            sumMapIf(map(currency, revenue), revenue != 0) AS revenue
+        FROM conversion_cohorts
+        GROUP BY funnel, stage
+    )
+SELECT
+    funnel,
+    position,
+    stage,
+    team,
+    entered,
+    sum(furthest) OVER (PARTITION BY funnel ORDER BY position DESC, stage DESC ROWS UNBOUNDED PRECEDING) AS reached,
+    moved_on,
+    won,
+    lost,
+    expired,
+    waiting,
+    seconds_to_move_on,
+    revenue
+FROM
+(
+    SELECT s.*, c.* EXCEPT (funnel, stage), newest = max(newest) OVER (PARTITION BY funnel) AS is_current
+    FROM stages AS s
+    LEFT JOIN counted AS c ON c.funnel = s.funnel AND c.stage = s.stage
+)
+WHERE is_current OR entered > 0
+ORDER BY funnel, position, stage;
+
 -- How long visits were in a stage before they moved on, in all and by the week in which they entered it: medians can't be put together from those of
 -- parts, nor told by differences.
 DROP VIEW IF EXISTS velocity SYNC;
