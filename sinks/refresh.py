@@ -21,6 +21,7 @@ COUNTED = (
     "flow_rebuilt",
     "payments_rebuilt",
     "retention_rebuilt",
+    "revenue_rebuilt",
     "credits_rebuilt",
 )
 """What aggregates count of the rebuilt visits. Where one is of another rebuild than `visits_changed`, its aggregate counts all visits."""

@@ -163,7 +163,7 @@ SELECT
 FROM decoded;
 
 -- All visits, as they were when this was built. On one thread, and in the order in which the table is sorted, so that memory does not grow with
--- their number and the other cores are left to those who read. Some visits are looked up in it, so its granules are small.
+-- their number and the other cores are left to those who read. Some visits are looked up in it, so its granules and blocks are small.
 CREATE MATERIALIZED VIEW IF NOT EXISTS visits_rebuilt
 REFRESH EVERY 1 HOUR
 (
@@ -207,7 +207,7 @@ REFRESH EVERY 1 HOUR
 )
 ENGINE = MergeTree
 ORDER BY (funnel, prospect_id, visit)
-SETTINGS index_granularity = 512
+SETTINGS index_granularity = 256, min_compress_block_size = 4096, max_compress_block_size = 16384
 AS
 SELECT *, 1 AS sign, now64(3, 'UTC') AS built_at
 FROM visits_now
@@ -297,7 +297,11 @@ FROM
     FROM visits_now
     WHERE prospect_id IN (SELECT prospect_id FROM changed_prospects) OR everybody
     UNION ALL
-    SELECT * EXCEPT (sign, built_at), -1, built_at, everybody
+    -- Without what nothing is counted by.
+    SELECT
+        * EXCEPT (sign, built_at) REPLACE (
+            [] AS stages, [] AS positions, [] AS kinds, [] AS moved_at, [] AS entry_at, [] AS repeats_at),
+        -1, built_at, everybody
     FROM visits_rebuilt
     WHERE prospect_id IN (SELECT prospect_id FROM changed_prospects) AND NOT everybody
     UNION ALL

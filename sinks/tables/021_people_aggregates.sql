@@ -100,6 +100,33 @@ SETTINGS max_threads = 1, max_bytes_before_external_group_by = 1000000000;
 -- the order is expired, lost, the stages, won.
 DROP VIEW IF EXISTS account_standings SYNC;
 
+DROP VIEW IF EXISTS revenue_rebuilt SYNC;
+
+CREATE OR REPLACE VIEW revenue_parts
+AS
+SELECT part, funnel, account_id, currency, toDecimal128(sum(sign * v.revenue), 2) AS revenue, max(v.built_at) AS built_at
+FROM visit_parts AS v
+WHERE outcome = 'won' AND account_id != ''
+GROUP BY part, funnel, account_id, currency;
+
+CREATE MATERIALIZED VIEW IF NOT EXISTS revenue_rebuilt
+REFRESH EVERY 1 HOUR DEPENDS ON visits_rebuilt
+(
+    funnel LowCardinality(String),
+    account_id String,
+    currency LowCardinality(String),
+    revenue Decimal(38, 2),
+    built_at DateTime64(3, 'UTC')
+)
+ENGINE = MergeTree
+ORDER BY (funnel, account_id)
+EMPTY
+AS
+SELECT * EXCEPT part
+FROM revenue_parts
+WHERE part = 1
+SETTINGS max_threads = 1;
+
 CREATE MATERIALIZED VIEW IF NOT EXISTS account_standings
 REFRESH EVERY 30 SECOND DEPENDS ON visits_changed
 (
@@ -137,50 +164,67 @@ WITH
         FROM funnel_stages FINAL
         GROUP BY funnel
     ),
-    people AS
+    -- Where somebody stands is one number, so that standings are compared and counted fast: rank, position and name.
     (
-        SELECT
-            funnel, account_id, status, p.stage AS stage, count() AS number, max(last_activity_at) AS active_at
-        FROM prospects AS p FINAL
-        WHERE account_id != ''
-        GROUP BY funnel, account_id, status, stage
-    ),
-    ranked AS
+        SELECT arraySort(groupUniqArray(name))
+        FROM (SELECT toString(stage) AS name FROM funnel_stages UNION ALL SELECT DISTINCT toString(stage) FROM prospects)
+    ) AS names,
+    ['expired', 'lost', 'open', 'won'] AS statuses,
+    people AS
     (
         SELECT
             p.funnel AS funnel,
             p.account_id AS account_id,
-            any(f.policy) AS policy,
-            groupArray((number, (
-                transform(toString(status), ['lost', 'open', 'won'], [1, 2, 3], 0),
-                multiIf(status = 'won', f.last.2, status = 'open', s.position, 0),
-                multiIf(status = 'won', f.last.1, toString(p.stage)),
-                toString(status)))) AS standings,
-            sum(number) AS buying_group,
-            sumIf(number, status = 'open') AS open,
-            sumIf(number, status = 'won') AS won,
-            sumIf(number, status = 'lost') AS lost,
-            max(active_at) AS last_activity_at
-        FROM people AS p
+            p.status AS status,
+            p.last_activity_at AS active_at,
+            f.policy AS policy,
+            toUInt64(greatest(indexOf(statuses, toString(status)), 1) - 1) AS rank,
+            multiIf(status = 'won', f.last.2, status = 'open', s.position, 0) AS place,
+            indexOf(names, multiIf(status = 'won', f.last.1, toString(p.stage))) AS number,
+            bitOr(bitOr(bitShiftLeft(rank, 48), bitShiftLeft(toUInt64(place), 32)), number) AS standing
+        FROM (SELECT funnel, account_id, status, stage, last_activity_at FROM prospects FINAL WHERE account_id != '') AS p
         INNER JOIN funnels AS f ON f.funnel = p.funnel
         LEFT JOIN stages AS s ON s.funnel = p.funnel AND s.stage = p.stage
-        GROUP BY p.funnel, p.account_id
+    ),
+    ranked AS
+    (
+        SELECT
+            funnel,
+            account_id,
+            any(p.policy) AS policy,
+            max(standing) AS furthest,
+            sumMapIf([standing], [1], p.policy = 'majority') AS numbers,
+            count() AS buying_group,
+            countIf(status = 'open') AS open,
+            countIf(status = 'won') AS won,
+            countIf(status = 'lost') AS lost,
+            max(active_at) AS last_activity_at
+        FROM people AS p
+        GROUP BY funnel, account_id
     ),
     stands AS
     (
         SELECT
-            * EXCEPT standings,
-            if(policy = 'majority', arraySort(standings)[-1].2, arraySort(s -> s.2, standings)[-1].2) AS standing
+            * EXCEPT (furthest, numbers),
+            if(policy = 'majority', arraySort(arrayZip(numbers.2, numbers.1))[-1].2, furthest) AS standing
         FROM ranked
     ),
+    (
+        SELECT min(built_at) = max(built_at) AND NOT max(is_everybody) AND max(built_at) = (SELECT max(built_at) FROM revenue_rebuilt)
+        FROM visits_changed
+    ) AS is_current,
     paid AS
     (
         SELECT funnel, account_id, sumMap(map(currency, total)) AS revenue
         FROM
         (
-            SELECT funnel, account_id, currency, toDecimal128(sum(v.revenue), 2) AS total
-            FROM visits AS v
-            WHERE outcome = 'won' AND account_id != ''
+            SELECT funnel, account_id, currency, sum(p.revenue) AS total
+            FROM
+            (
+                SELECT * EXCEPT built_at FROM revenue_rebuilt WHERE is_current
+                UNION ALL
+                SELECT * EXCEPT (part, built_at) FROM revenue_parts WHERE part = if(is_current, 2, 3)
+            ) AS p
             GROUP BY funnel, account_id, currency
             HAVING total != 0
         )
@@ -191,9 +235,9 @@ SELECT
     a.account_id AS account_id,
     g.segment AS segment,
     if(a.policy = '', f.policy, a.policy) AS policy,
-    a.standing.3 AS stage,
-    a.standing.2 AS position,
-    a.standing.4 AS status,
+    names[bitAnd(a.standing, 4294967295)] AS stage,
+    bitAnd(bitShiftRight(a.standing, 32), 65535) AS position,
+    if(a.buying_group = 0, '', statuses[bitShiftRight(a.standing, 48) + 1]) AS status,
     a.buying_group AS buying_group,
     a.open AS open,
     a.won AS won,
