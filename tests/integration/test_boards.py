@@ -253,7 +253,7 @@ def test_models_share_out_the_same_total(grafana: Client, whole: dict[str, dict[
     answer = ask(grafana, sql, whole["campaigns"])
     totals = [sum(answer.column(model)) for model in list(answer.columns)[1:]]
     assert len(totals) == 7
-    assert totals == pytest.approx([900] * 7)  # nine won visits of 100
+    assert totals == pytest.approx([1_400] * 7)  # nine won visits of 100, and five who bought again
 
 
 @pytest.mark.parametrize("name", BOARDS)

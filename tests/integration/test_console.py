@@ -108,7 +108,10 @@ async def test_every_csv_is_what_the_shown_sql_gives(server: EmbeddedClickHouse)
                     continue  # how long somebody waits is another answer each time
                 answer = await client.get(address)
                 assert answer.headers["content-type"].startswith("text/csv"), address
-                assert answer.text == as_text_cells(ask(server, shown[name])), name
+                told, by_hand = answer.text, as_text_cells(ask(server, shown[name]))
+                if name == "refreshes":  # they go on meanwhile
+                    told, by_hand = ("\n".join(row["view"] for row in rows(text)) for text in (told, by_hand))
+                assert told == by_hand, name
                 seen.add(name)
     assert {"funnel", "flow", "cohorts", "campaigns", "attribution", "handoffs", "prospects", "journey"} <= seen
     assert {"accounts", "accounts-by-stage", "retention", "repeat-revenue", "targets"} <= seen

@@ -88,7 +88,7 @@ def test_tables_tell_what_the_views_do(filled: ClickHouse, monkeypatch: pytest.M
     assert set(credited.columns) == {
         *("first", "last", "last_non_direct", "linear", "time_decay", "position_based", "markov")
     }
-    assert credited.sum().tolist() == pytest.approx([900] * 7)
+    assert credited.sum().tolist() == pytest.approx([1_400] * 7)
     assert all(len(shown[one]) for one in ("funnel-table", "cohorts-table", "attribution-table"))
     if altair == "missing":
         assert {cell for cell, value in shown.items() if value is None} == _NOTHING
