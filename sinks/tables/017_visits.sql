@@ -337,3 +337,9 @@ FROM visits_changed
 UNION ALL
 SELECT if(toInt64(visit) >= 0, 3, 0) AS part, *, 1 AS sign, toDateTime64(0, 3, 'UTC') AS built_at
 FROM visits;
+
+-- Of which rebuild the changed visits are: what was counted of that one fits to them. NULL where none does, as all have changed.
+CREATE OR REPLACE VIEW fitting_parts
+AS
+SELECT if(min(built_at) = max(built_at) AND NOT max(is_everybody), max(built_at), NULL) AS rebuilt_at
+FROM visits_changed;

@@ -106,10 +106,7 @@ EMPTY
 AS
 WITH
     -- The rebuilt visits were counted by the segments that were known then.
-    (
-        SELECT min(built_at) = max(built_at) AND NOT max(is_everybody) AND max(built_at) = (SELECT max(built_at) FROM conversion_rebuilt WHERE segments_at = (SELECT max(written_at) FROM account_segments))
-        FROM visits_changed
-    ) AS is_current
+    (SELECT ifNull(max(built_at) = (SELECT rebuilt_at FROM fitting_parts), false) FROM conversion_rebuilt WHERE segments_at = (SELECT max(written_at) FROM account_segments)) AS is_current
 SELECT
     funnel, stage, entry_day, first_channel, first_channel_group, first_campaign, segment, currency,
     sum(p.entered) AS entered,
@@ -307,10 +304,7 @@ ORDER BY (funnel, week, position, day)
 EMPTY
 AS
 WITH
-    (
-        SELECT min(built_at) = max(built_at) AND NOT max(is_everybody) AND max(built_at) = (SELECT max(built_at) FROM cohort_rebuilt)
-        FROM visits_changed
-    ) AS is_current,
+    (SELECT ifNull(max(built_at) = (SELECT rebuilt_at FROM fitting_parts), false) FROM cohort_rebuilt) AS is_current,
     counted AS
     (
         SELECT funnel, week, position, day, sum(p.visits) AS visits

@@ -67,10 +67,7 @@ ORDER BY (funnel, first_campaign)
 EMPTY
 AS
 WITH
-    (
-        SELECT min(built_at) = max(built_at) AND NOT max(is_everybody) AND max(built_at) = (SELECT max(built_at) FROM outcomes_rebuilt)
-        FROM visits_changed
-    ) AS is_current
+    (SELECT ifNull(max(built_at) = (SELECT rebuilt_at FROM fitting_parts), false) FROM outcomes_rebuilt) AS is_current
 SELECT
     funnel, first_channel_group, first_campaign, currency, outcome, from_stage, reason,
     sum(p.visits) AS visits, sum(p.leads) AS leads, sum(p.revenue) AS revenue
@@ -154,10 +151,7 @@ ORDER BY (funnel, from_stage, to_stage, kind)
 EMPTY
 AS
 WITH
-    (
-        SELECT min(built_at) = max(built_at) AND NOT max(is_everybody) AND max(built_at) = (SELECT max(built_at) FROM flow_rebuilt)
-        FROM visits_changed
-    ) AS is_current
+    (SELECT ifNull(max(built_at) = (SELECT rebuilt_at FROM fitting_parts), false) FROM flow_rebuilt) AS is_current
 SELECT funnel, from_stage, to_stage, kind, sum(p.visits) AS visits, sum(p.moves) AS moves
 FROM
 (
@@ -225,10 +219,7 @@ ORDER BY (funnel, day)
 EMPTY
 AS
 WITH
-    (
-        SELECT min(built_at) = max(built_at) AND NOT max(is_everybody) AND max(built_at) = (SELECT max(built_at) FROM payments_rebuilt)
-        FROM visits_changed
-    ) AS is_current
+    (SELECT ifNull(max(built_at) = (SELECT rebuilt_at FROM fitting_parts), false) FROM payments_rebuilt) AS is_current
 SELECT funnel, day, first_campaign, currency, sum(p.won) AS won, sum(p.revenue) AS revenue
 FROM
 (

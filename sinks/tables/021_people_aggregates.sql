@@ -79,10 +79,7 @@ ORDER BY (funnel, month, months_after)
 EMPTY
 AS
 WITH
-    (
-        SELECT min(built_at) = max(built_at) AND NOT max(is_everybody) AND max(built_at) = (SELECT max(built_at) FROM retention_rebuilt)
-        FROM visits_changed
-    ) AS is_current
+    (SELECT ifNull(max(built_at) = (SELECT rebuilt_at FROM fitting_parts), false) FROM retention_rebuilt) AS is_current
 SELECT
     funnel, month, months_after, sum(p.customers) AS customers, sum(p.repeated) AS repeated,
     mapFilter((currency, amount) -> amount != 0, sumMap(p.revenue)) AS revenue
@@ -209,10 +206,7 @@ WITH
             if(policy = 'majority', arraySort(arrayZip(numbers.2, numbers.1))[-1].2, furthest) AS standing
         FROM ranked
     ),
-    (
-        SELECT min(built_at) = max(built_at) AND NOT max(is_everybody) AND max(built_at) = (SELECT max(built_at) FROM revenue_rebuilt)
-        FROM visits_changed
-    ) AS is_current,
+    (SELECT ifNull(max(built_at) = (SELECT rebuilt_at FROM fitting_parts), false) FROM revenue_rebuilt) AS is_current,
     paid AS
     (
         SELECT funnel, account_id, sumMap(map(currency, total)) AS revenue

@@ -120,11 +120,7 @@ ENGINE = MergeTree
 ORDER BY (funnel, model, day)
 AS
 WITH
-    (
-        SELECT min(built_at) = max(built_at) AND NOT max(is_everybody)
-            AND max(built_at) = (SELECT max(built_at) FROM credits_rebuilt WHERE half_life = ifNull((SELECT value FROM attribution_settings FINAL WHERE name = 'half_life_seconds'), 604800.))
-        FROM visits_changed
-    ) AS is_current,
+    (SELECT ifNull(max(built_at) = (SELECT rebuilt_at FROM fitting_parts), false) FROM credits_rebuilt WHERE half_life = ifNull((SELECT value FROM attribution_settings FINAL WHERE name = 'half_life_seconds'), 604800.)) AS is_current,
     summed AS
     (
         SELECT
