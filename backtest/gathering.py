@@ -18,16 +18,18 @@ from funnel.events import Touch
 from funnel.identifiers import ParsePhone
 from funnel.messages import Declaration, Forget
 from funnel.rules import RuleSet
+from schemas.catalog import SUBJECT_OF_CHANNEL, current
 from schemas.codec import EventCodec
 from schemas.messages import decode_message
 from schemas.sealing import Sealer
 
-_REPEATED = {
-    "web": ("source", "type", "campaign", "account_id", "currency"),
-    "email": ("source", "type", "campaign", "account_id"),
-    "call": ("source", "type", "campaign", "account_id", "currency", "reason", "outcome", "rep"),
-}
+_REPEATED = ("source", "type", "campaign", "account_id", "currency", "reason", "outcome", "rep")
 """Fields whose values many events share: one string each is a third of the memory."""
+_REPEATED_OF = {
+    channel: tuple(field.name for field in current(subject).schema.fields if field.name in _REPEATED)
+    for channel, subject in SUBJECT_OF_CHANNEL.items()
+}
+"""Those that a channel's events have."""
 
 
 class Installation(NamedTuple):
@@ -110,7 +112,7 @@ class Gathering:
             self.later += 1
             return
         strings = self._strings
-        for name in _REPEATED[channel]:
+        for name in _REPEATED_OF[channel]:
             if text := event[name]:
                 event[name] = strings.setdefault(text, text)
         touch = touch_of(event, self._rules, value or b"", kind, weaker)
