@@ -1,21 +1,36 @@
-"""Consoles in the test's own process, who looks at them, and what they may not send."""
+"""A server for consoles, consoles in the test's own process, who looks at them, and what they may not send."""
 
 from __future__ import annotations
 
 import csv
 import io
 import re
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 
 import httpx
+from clickhouse_driver import Client
 
 from console.app import build_app
 from console.config import ClickHouseAccess, ConsoleConfig
 from journey.local_clickhouse import EmbeddedClickHouse
+from sinks.migrations import migrate
+from tests.console_rows import fill
+from tests.integration.test_grants import guarded_server
+
+
+@contextmanager
+def populated_server(directory: Path) -> Iterator[EmbeddedClickHouse]:
+    """A server with the compose file's users beside a local one who may everything, and the population."""
+    with guarded_server(directory) as running:
+        migrate(lambda name: Client(running.host, port=running.native_port, database=name), "journey")
+        with Client(running.host, port=running.native_port, database="journey") as client:
+            fill(client)
+        yield running
 
 
 def config_of(server: EmbeddedClickHouse, **changes: Any) -> ConsoleConfig:

@@ -13,9 +13,9 @@ from clickhouse_driver import Client
 
 from journey.local_clickhouse import EmbeddedClickHouse
 from reports.attribution import attribute
-from sinks.migrations import migrate
 from sinks.refresh import refresh
-from tests.console_rows import CAMPAIGNS, CANARY_EMAIL, CANARY_PHONE, FUNNEL, SCRIPT, fill, prospect
+from tests.console_rows import CAMPAIGNS, CANARY_EMAIL, CANARY_PHONE, FUNNEL, SCRIPT, prospect
+from tests.consoles import populated_server
 from tests.grafana import (
     BOARDS,
     CLIENT_ADDS_SECONDS,
@@ -29,7 +29,7 @@ from tests.grafana import (
     variables_in,
     variables_of,
 )
-from tests.integration.test_grants import _PASSWORDS, _client, _GuardedClickHouse
+from tests.integration.test_grants import _client
 
 NOW = datetime.now(UTC)
 DURING = Between(NOW - timedelta(days=180), NOW)
@@ -68,15 +68,10 @@ PANELS = [
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedClickHouse]:
     """A server with the compose file's users, and a population; what the console's lacks is filled in, so that no panel is empty."""
-    with pytest.MonkeyPatch.context() as patch:
-        for user, variable in _PASSWORDS.items():
-            patch.setenv(variable, f"password-of-{user}")
-        with _GuardedClickHouse(tmp_path_factory.mktemp("boards")) as running:
-            migrate(lambda name: Client(running.host, port=running.native_port, database=name), "journey")
-            with Client(running.host, port=running.native_port, database="journey") as client:
-                fill(client)
-                _fill_in(client)
-            yield running
+    with populated_server(tmp_path_factory.mktemp("boards")) as running:
+        with Client(running.host, port=running.native_port, database="journey") as client:
+            _fill_in(client)
+        yield running
 
 
 def _fill_in(client: Client) -> None:

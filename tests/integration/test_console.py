@@ -20,7 +20,6 @@ from clickhouse_driver import Client
 from console.config import ClickHouseAccess, ConsoleConfig
 from journey.local_clickhouse import EmbeddedClickHouse
 from journey.targets import read_targets
-from sinks.migrations import migrate
 from tests.console_rows import (
     CAMPAIGNS,
     CANARY_EMAIL,
@@ -32,11 +31,9 @@ from tests.console_rows import (
     LEFT,
     LONG,
     SCRIPT,
-    fill,
     prospect,
 )
-from tests.consoles import Tags, as_reader, as_text_cells, ask, browser, config_of, rows
-from tests.integration.test_grants import _PASSWORDS, _GuardedClickHouse
+from tests.consoles import Tags, as_reader, as_text_cells, ask, browser, config_of, populated_server, rows
 
 TOKEN = "a-token-of-more-than-16-characters"
 STORY = f"/prospects/{prospect(0)}"
@@ -62,15 +59,9 @@ _CSV = re.compile(r'href="(/csv/([\w-]+)[^"]*)"')
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedClickHouse]:
-    """A server with the compose file's users beside a local one who may everything, and the population."""
-    with pytest.MonkeyPatch.context() as patch:
-        for user, variable in _PASSWORDS.items():
-            patch.setenv(variable, f"password-of-{user}")
-        with _GuardedClickHouse(tmp_path_factory.mktemp("console")) as running:
-            migrate(lambda name: Client(running.host, port=running.native_port, database=name), "journey")
-            with Client(running.host, port=running.native_port, database="journey") as client:
-                fill(client)
-            yield running
+    """The population, for all tests."""
+    with populated_server(tmp_path_factory.mktemp("console")) as running:
+        yield running
 
 
 async def test_every_page_shows_the_population_and_harms_nobody(server: EmbeddedClickHouse) -> None:

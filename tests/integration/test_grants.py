@@ -6,6 +6,7 @@ import io
 import re
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
@@ -72,6 +73,16 @@ class _GuardedClickHouse(EmbeddedClickHouse):
         shutil.copy(_DEPLOY / "server.xml", self.data_dir / "config.d" / "journey.xml")
 
 
+@contextmanager
+def guarded_server(directory: Path) -> Iterator[EmbeddedClickHouse]:
+    """A server with the compose file's users, whose passwords are `password-of-` and their names."""
+    with pytest.MonkeyPatch.context() as patch:
+        for user, variable in _PASSWORDS.items():
+            patch.setenv(variable, f"password-of-{user}")
+        with _GuardedClickHouse(directory) as running:
+            yield running
+
+
 def _made(*kinds: str) -> list[str]:
     """The names that the migrations give to what they make, e.g. of `TABLE`."""
     pattern = re.compile(rf"^\s*CREATE (?:OR REPLACE )?(?:{'|'.join(kinds)}) (?:IF NOT EXISTS )?(\w+)", re.MULTILINE)
@@ -88,12 +99,9 @@ def _parts() -> set[str]:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedClickHouse]:
     """A server with these users, migrated by the one who is there for it."""
-    with pytest.MonkeyPatch.context() as patch:
-        for user, variable in _PASSWORDS.items():
-            patch.setenv(variable, f"password-of-{user}")
-        with _GuardedClickHouse(tmp_path_factory.mktemp("grants")) as running:
-            migrate(lambda database: _client(running, "journey_migrate", database=database), "journey")
-            yield running
+    with guarded_server(tmp_path_factory.mktemp("grants")) as running:
+        migrate(lambda database: _client(running, "journey_migrate", database=database), "journey")
+        yield running
 
 
 def _client(server: EmbeddedClickHouse, user: str, *, password: str | None = None, database: str = "journey") -> Client:
