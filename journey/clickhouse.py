@@ -11,12 +11,14 @@ from clickhouse_driver import Client
 from clickhouse_driver.errors import Error as DriverError
 
 from funnel.definition import Funnel
+from journey.clickhouse_address import MASK, ClickHouseAddress
 from journey.errors import JourneyError
-from journey.settings import MASK, ClickHouseAddress, Settings
+from journey.settings import Settings
 from reports.half_life import set_half_life
 from sinks.errors import SinkError
 from sinks.funnels import write_funnels
 from sinks.migrations import migrate
+from sinks.refresh import refresh_every
 from sinks.retention import keep_dead_letters
 
 _CONNECT_SECONDS = 5
@@ -96,7 +98,7 @@ def explain_failure(address: ClickHouseAddress, error: Exception) -> JourneyErro
 
 
 def prepare(settings: Settings, funnels: tuple[Funnel, ...]) -> list[str]:
-    """Bring tables, views and the dead letters' retention up to date and write the funnels' stages.
+    """Bring tables, views and what settings say of them up to date and write the funnels' stages.
 
     Returns:
         What was done, a line each: the files that were applied, a retention that was changed.
@@ -121,6 +123,8 @@ def prepare(settings: Settings, funnels: tuple[Funnel, ...]) -> list[str]:
             done.append(f"dead letters are kept {settings.dead_letter_retention}")
         if set_half_life(client, settings.attribution_half_life_seconds):
             done.append(f"touches count half after {settings.attribution_half_life}")
+        if refresh_every(client, settings.refresh_every_seconds):
+            done.append(f"aggregates are refreshed every {settings.refresh_every}")
         try:
             write_funnels(client, funnels)
         except SinkError as error:

@@ -16,6 +16,7 @@ from journey.settings import Settings
 from journey.topics import DEAD_LETTER_MESSAGE_BYTES
 
 _BOOTSTRAP_MILLISECONDS = 5_000
+_FETCH_WAIT_MILLISECONDS = 20
 _FETCH_BYTES = 16 * 1024 * 1024
 
 logging.getLogger("kafka").setLevel(
@@ -84,6 +85,8 @@ def consumer_client(settings: Settings) -> Iterator[KafkaConsumer]:
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             max_partition_fetch_bytes=_FETCH_BYTES,
+            # What is there is read, and somebody waits for it; an answer that waits for more holds up all that is asked after it.
+            fetch_max_wait_ms=_FETCH_WAIT_MILLISECONDS,
             max_poll_records=100_000,
             allow_auto_create_topics=False,
         )

@@ -41,6 +41,7 @@ from sinks.refresh import rebuild, refresh
 
 _IN_ORDER = (0, -signal.SIGTERM)
 """How workers end that leave nothing untold: as they were asked to, or before they could hear it, when they had done nothing yet."""
+_SESSION_TIMEOUT = "2s"
 Say = Callable[[str], None]
 Progress = Callable[[str, int], None]
 
@@ -60,6 +61,9 @@ class Stack:
         }
         if not settings.kafka:
             updates["idempotent"] = False
+            # Who joins a group has to wait for half of it, and there is nobody who could take partitions away.
+            if settings.workers == 1 and "session_timeout" not in settings.model_fields_set:
+                updates["session_timeout"] = _SESSION_TIMEOUT
         self.identity = Identity(
             rules=self._rules.fingerprint,
             funnels=", ".join(f"{funnel.name} v{funnel.version}" for funnel in self._funnels),

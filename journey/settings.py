@@ -12,10 +12,9 @@ from collections.abc import Mapping
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 from pydantic import (
-    AfterValidator,
     BeforeValidator,
     Field,
     SecretStr,
@@ -25,58 +24,19 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
-from funnel.durations import MICROSECONDS, checked_duration, parse_duration
+from funnel.durations import MICROSECONDS, parse_duration
+from journey.clickhouse_address import MASK, ClickHouseAddress
 from journey.errors import SettingsError
+from journey.setting_types import Duration, duration_within, split_list
 
 PREFIX = "JOURNEY_"
 CONFIG_VARIABLE = "JOURNEY_CONFIG"
 TEST_PREFIX = "JOURNEY_TEST_"
 """Variables of the test suite; no setting, and no mistake."""
 DEFAULT_CONFIG = Path("journey.toml")
-MASK = "**********"
 NO_PREFIX = "/"
 """Of `input_prefix`: an empty variable counts as none, and no topic's name has a slash."""
 LEAST_KEY_LENGTH = 16
-_LONGEST_RETENTION = "3650d"
-_LEAST_STUCK_AFTER = "60s"
-_LEAST_HALF_LIFE = "1h"
-
-
-def _split_list(value: object) -> object:
-    """Lists come from the environment as `a,b`, from TOML as lists."""
-    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
-
-
-Duration = Annotated[str, AfterValidator(checked_duration)]
-
-
-class ClickHouseAddress:
-    """The parts of a ClickHouse URL. Its `repr` masks the password."""
-
-    def __init__(self, url: str) -> None:
-        """Read `clickhouse://user:password@host:port/database` (`clickhouses://` for TLS).
-
-        Raises:
-            ValueError: it is none; the message does not repeat it.
-        """
-        expected = "expected a URL such as clickhouse://user:password@host:9000/journey"
-        try:
-            parts = urlsplit(url)
-            port = parts.port
-        except ValueError:
-            raise ValueError(expected) from None
-        if parts.scheme not in ("clickhouse", "clickhouses") or not parts.hostname or parts.query or parts.fragment:
-            raise ValueError(expected)
-        self.secure = parts.scheme == "clickhouses"
-        self.host = parts.hostname
-        self.port = port or (9440 if self.secure else 9000)
-        self.user = unquote(parts.username or "default")
-        self.password = unquote(parts.password or "")
-        self.database = unquote(parts.path.strip("/")) or "journey"
-
-    def __repr__(self) -> str:
-        secret = f":{MASK}" if self.password else ""
-        return f"{'clickhouses' if self.secure else 'clickhouse'}://{self.user}{secret}@{self.host}:{self.port}/{self.database}"
 
 
 class Settings(BaseSettings):
@@ -106,7 +66,7 @@ class Settings(BaseSettings):
         pattern=r"^(/|[a-zA-Z0-9._-]{0,100})$",
         description="put before the input topics' names instead, to read what another installation reads; /: nothing is",
     )
-    funnels: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_list)] = Field(
+    funnels: Annotated[tuple[str, ...], NoDecode, BeforeValidator(split_list)] = Field(
         ("sales",), min_length=1, description="funnel files, or names of presets that ship"
     )
     channels: str = Field("", description="file of channel rules that come before those that ship")
@@ -119,12 +79,17 @@ class Settings(BaseSettings):
         True, description="producer ids, so that resent batches are never doubled; the embedded broker has none"
     )
     input_retention: Duration = Field("7d", description="how long Kafka keeps events, touches and facts")
-    dead_letter_retention: Duration = Field(
+    # A deletion time has to fit into ClickHouse's DateTime, which ends in 2106: beyond, letters would go at once.
+    dead_letter_retention: Annotated[Duration, duration_within(most="3650d")] = Field(
         "14d", description="how long dead letters (personal data) are kept, in Kafka and in ClickHouse; at most 3650d"
     )
 
-    attribution_half_life: Duration = Field(
+    attribution_half_life: Annotated[Duration, duration_within(least="1h")] = Field(
         "7d", description="attribution by time: after so long before the last touch, a touch counts half; at least 1h"
+    )
+    refresh_every: Annotated[Duration, duration_within("10s", "1h")] = Field(
+        "30s",
+        description="how often ClickHouse brings the aggregates up to now; each time costs it a second of CPU, or more with millions of prospects; 10s to 1h",
     )
 
     schema_registry: str = Field("", description="URL of a schema registry; empty: the schemas that ship")
@@ -157,15 +122,20 @@ class Settings(BaseSettings):
         pattern=r"^[A-Za-z0-9-]{0,100}$",
         description="header in which a proxy tells the console who somebody is, such as X-Forwarded-User",
     )
-    console_proxies: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_list)] = Field(
+    console_proxies: Annotated[tuple[str, ...], NoDecode, BeforeValidator(split_list)] = Field(
         (), description="addresses or networks of the proxy whose headers the console believes"
     )
     traces: str = Field(
         "",
         description="URL that OpenTelemetry's traces go to (OTLP over HTTP), such as http://host:4318/v1/traces; empty: none",
     )
-    stuck_after: Duration = Field(
+    # A run may take seconds, and its deliveries have half a minute each.
+    stuck_after: Annotated[Duration, duration_within(least="60s")] = Field(
         "120s", description="a worker that settles nothing for so long while records wait ends; at least 60s"
+    )
+    # Clients wait for an answer no longer than the most; brokers may take long to answer who joins.
+    session_timeout: Annotated[Duration, duration_within("1s", "30s")] = Field(
+        "10s", description="without a heartbeat for so long, a worker's partitions go to others; 1s to 30s"
     )
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "console"] = "json"
@@ -182,29 +152,6 @@ class Settings(BaseSettings):
     def _check_length(cls, value: SecretStr) -> SecretStr:
         if 0 < len(value.get_secret_value()) < LEAST_KEY_LENGTH:
             raise ValueError(f"expected at least {LEAST_KEY_LENGTH} characters")
-        return value
-
-    @field_validator("dead_letter_retention")
-    @classmethod
-    def _check_dead_letter_retention(cls, value: str) -> str:
-        # A deletion time has to fit into ClickHouse's DateTime, which ends in 2106: beyond, letters would go at once.
-        if parse_duration(value) > parse_duration(_LONGEST_RETENTION):
-            raise ValueError(f"expected at most {_LONGEST_RETENTION}")
-        return value
-
-    @field_validator("attribution_half_life")
-    @classmethod
-    def _check_attribution_half_life(cls, value: str) -> str:
-        if parse_duration(value) < parse_duration(_LEAST_HALF_LIFE):
-            raise ValueError(f"expected at least {_LEAST_HALF_LIFE}")
-        return value
-
-    @field_validator("stuck_after")
-    @classmethod
-    def _check_stuck_after(cls, value: str) -> str:
-        # A run may take seconds, and its deliveries have half a minute each.
-        if parse_duration(value) < parse_duration(_LEAST_STUCK_AFTER):
-            raise ValueError(f"expected at least {_LEAST_STUCK_AFTER}")
         return value
 
     @field_validator("console_proxies")
@@ -291,6 +238,16 @@ class Settings(BaseSettings):
     def stuck_after_seconds(self) -> float:
         """`stuck_after` in seconds."""
         return parse_duration(self.stuck_after) / MICROSECONDS
+
+    @property
+    def refresh_every_seconds(self) -> int:
+        """`refresh_every` in seconds."""
+        return parse_duration(self.refresh_every) // MICROSECONDS
+
+    @property
+    def session_timeout_seconds(self) -> float:
+        """`session_timeout` in seconds."""
+        return parse_duration(self.session_timeout) / MICROSECONDS
 
     @property
     def clickhouse_address(self) -> ClickHouseAddress:

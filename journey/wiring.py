@@ -83,6 +83,8 @@ def worker_config(settings: Settings) -> WorkerConfig:
         security=security_of(settings),
         idempotent=settings.idempotent,
         commit_interval=_COMMIT_SECONDS,
+        session_timeout=settings.session_timeout_seconds,
+        heartbeat_interval=settings.session_timeout_seconds / 5,
         stuck_after=settings.stuck_after_seconds,
     )
 
@@ -117,6 +119,7 @@ def sink_config(settings: Settings) -> SinkConfig:
         dead_letters_topic=topic_name(settings, DEAD_LETTERS),
         deliveries_topic=topic_name(settings, ALERT_DELIVERIES),
         group=sink_group(settings),
+        session_timeout=settings.session_timeout_seconds,
     )
 
 
@@ -162,6 +165,7 @@ def notifier_config(settings: Settings) -> NotifierConfig:
         alerts_topic=topic_name(settings, STALLED_PROSPECTS),
         deliveries_topic=topic_name(settings, ALERT_DELIVERIES),
         group=notifier_group(settings),
+        session_timeout=settings.session_timeout_seconds,
         idempotent=settings.idempotent,
     )
 

@@ -1,8 +1,9 @@
-"""Bring the aggregates up to now, for those who can't wait for the next refresh."""
+"""Bring the aggregates up to now, for those who can't wait for the next refresh; and how often the server does it by itself."""
 
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -42,6 +43,10 @@ CREDITS = "attribution_by_rules"
 """The one that `attribution_facts` reads."""
 CREDIT_TOTALS = "attribution_totals"
 """The one that `attribution` reads; it is made from the other."""
+_CREDITS_SECONDS = 300
+"""Attribution is read less often than the others, and takes longer."""
+_SCHEDULE = re.compile(r" REFRESH EVERY (\d+) (SECOND|MINUTE|HOUR)(?: DEPENDS ON (\S+))? \(")
+_UNITS = {"SECOND": 1, "MINUTE": 60, "HOUR": 3_600}
 
 
 def refresh(client: Any) -> None:
@@ -69,6 +74,37 @@ def rebuild(client: Any) -> None:
     _refresh(client, (REBUILT,))
     _refresh(client, COUNTED)
     refresh(client)
+
+
+def refresh_every(client: Any, seconds: int) -> bool:
+    """Make the server refresh the aggregates so often; those of attribution no more often than every five minutes.
+
+    Args:
+        client: a clickhouse-driver client of our database, whose user may alter its views.
+        seconds: from the start of one refresh to that of the next. The hourly ones (`visits_rebuilt`, `COUNTED`) stay hourly.
+
+    Returns:
+        Whether that was changed.
+
+    Raises:
+        clickhouse_driver.errors.Error: the server is away, or refuses.
+    """
+    wanted = dict.fromkeys((CHANGED, VISITS, *AGGREGATES), int(seconds))
+    wanted |= dict.fromkeys((CREDITS, CREDIT_TOTALS), max(int(seconds), _CREDITS_SECONDS))
+    made = client.execute(
+        "SELECT name, create_table_query FROM system.tables WHERE database = currentDatabase() AND name IN %(names)s",
+        {"names": tuple(wanted)},
+    )
+    changed = False
+    for name, query in made:
+        schedule = _SCHEDULE.search(query)
+        assert schedule is not None, query
+        number, unit, dependency = schedule.groups()
+        if int(number) * _UNITS[unit] != wanted[name]:
+            depends = f" DEPENDS ON {dependency}" if dependency else ""
+            client.execute(f"ALTER TABLE {name} MODIFY REFRESH EVERY {wanted[name]} SECOND{depends}")
+            changed = True
+    return changed
 
 
 def _refresh(client: Any, views: Sequence[str]) -> None:

@@ -13,7 +13,13 @@ import pytest
 from clickhouse_driver import Client
 
 from journey.local_clickhouse import EmbeddedClickHouse
+from sinks.migrations import migrate, shipped
+from sinks.refresh import refresh_every
 
+FIRST_OF_REPORTS = 17
+"""The migration from which on there are only views of reports, and tables that they read."""
+SELDOM = 3_600
+"""Seconds. A test that wants aggregates refreshes them; those that nobody asked for are half of an idle server's work."""
 _numbers = itertools.count(1)
 
 
@@ -36,6 +42,19 @@ class ClickHouse:
         finally:
             client.disconnect()
         return rows
+
+    def migrate(self, *, reports: bool = True) -> None:
+        """Make tables and views.
+
+        Args:
+            reports: also what reports are counted by, and read. It takes most of the time; who only looks at the tables needs none of it.
+        """
+        files = [one for one in shipped() if reports or one.version < FIRST_OF_REPORTS]
+        migrate(
+            lambda name: Client(self.server.host, port=self.server.native_port, database=name), self.database, files
+        )
+        with self.client() as client:
+            refresh_every(client, SELDOM)
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,7 @@ from clickhouse_driver import Client
 from console.app import build_app
 from console.config import ClickHouseAccess, ConsoleConfig
 from journey.local_clickhouse import EmbeddedClickHouse
-from sinks.migrations import migrate
+from tests.clickhouse import ClickHouse
 from tests.console_rows import fill
 from tests.integration.test_grants import guarded_server
 
@@ -27,7 +27,7 @@ from tests.integration.test_grants import guarded_server
 def populated_server(directory: Path) -> Iterator[EmbeddedClickHouse]:
     """A server with the compose file's users beside a local one who may everything, and the population."""
     with guarded_server(directory) as running:
-        migrate(lambda name: Client(running.host, port=running.native_port, database=name), "journey")
+        ClickHouse(running, "journey").migrate()
         with Client(running.host, port=running.native_port, database="journey") as client:
             fill(client)
         yield running

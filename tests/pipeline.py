@@ -33,6 +33,8 @@ LARGE = {"max.message.bytes": str(10 * 1024 * 1024)}
 INTERNAL = {"max.message.bytes": str(2 * 1024 * 1024)}
 """As `journey topics` makes them."""
 SALES = Path(__file__).parent.parent / "funnels" / "sales.toml"
+SESSION_SECONDS = 2.0
+"""Tansu lets who joins wait for half of it."""
 ID_KEY = "key of the tests"
 
 
@@ -82,6 +84,8 @@ class Installation:
                 "prefix": self.prefix,
                 "idempotent": self.idempotent,
                 "commit_interval": 0.2,
+                "session_timeout": SESSION_SECONDS,
+                "heartbeat_interval": SESSION_SECONDS / 5,
                 **self.worker_options,
             },
             "data_dir": str(self.directory / f"worker-{number}"),

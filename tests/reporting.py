@@ -21,7 +21,6 @@ from funnel.facts import Facts, Transition
 from funnel.rules import RuleSet
 from sinks.facts import _removed_standing, _removed_transition
 from sinks.funnels import write_funnels
-from sinks.migrations import migrate
 from sinks.refresh import refresh
 from tests.clickhouse import ClickHouse
 from tests.generators import generate_population
@@ -126,8 +125,7 @@ def messages_of(people: Population, seed: int) -> list[Message]:
 
 def prepare(clickhouse: ClickHouse, funnels: Iterable[str] = FUNNELS) -> Client:
     """Make tables, views and the funnels' stages; give a client."""
-    server = clickhouse.server
-    migrate(lambda name: Client(server.host, port=server.native_port, database=name), clickhouse.database)
+    clickhouse.migrate()
     client = clickhouse.client()
     write_funnels(client, [parse_funnel(text) for text in funnels])
     return client

@@ -13,14 +13,12 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
-from clickhouse_driver import Client
 
 from funnel.definition import parse_funnel
 from funnel.facts import Facts, Standing, Transition
 from schemas.messages import encode_facts
 from sinks.config import ClickHouseConfig, SinkConfig
 from sinks.funnels import write_funnels
-from sinks.migrations import migrate
 from sinks.process import Sink, run_sink
 from tests.broker import Broker, unique
 from tests.clickhouse import ClickHouse
@@ -172,13 +170,9 @@ def holds(clickhouse: ClickHouse, wanted: tuple[list[TransitionRow], list[Prospe
     return counts == [(len(wanted[0]), len(wanted[1]))] and stored(clickhouse) == wanted
 
 
-def prepare(clickhouse: ClickHouse, funnels: Iterable[FunnelFile] = FUNNELS) -> None:
-    """Migrate the database and write the funnels."""
-
-    def connect(database: str) -> Client:
-        return Client(clickhouse.server.host, port=clickhouse.server.native_port, database=database)
-
-    migrate(connect, clickhouse.database)
+def prepare(clickhouse: ClickHouse, funnels: Iterable[FunnelFile] = FUNNELS, *, reports: bool = False) -> None:
+    """Make the tables that sinks write, and with `reports` what is counted of them; write the funnels."""
+    clickhouse.migrate(reports=reports)
     client = clickhouse.client()
     write_funnels(client, [parse_funnel(funnel_toml(funnel), funnel["name"]) for funnel in funnels])
     client.disconnect()

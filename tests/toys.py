@@ -81,7 +81,7 @@ class Toys(AbstractContextManager["Toys"]):
             "app_id": self.app_id,
             "prefix": self.prefix,
             "idempotent": broker.keeps_data,
-            "session_timeout": 6.0,
+            "session_timeout": 6.0 if broker.keeps_data else 3.0,  # Tansu lets who joins wait for half of it
             "heartbeat_interval": 0.5,
             "commit_interval": 0.25,
             **config,

@@ -18,7 +18,6 @@ from funnel.definition import load_funnels
 from funnel.facts import Handoff
 from sinks.config import ClickHouseConfig, SinkConfig
 from sinks.funnels import write_funnels
-from sinks.migrations import migrate
 from sinks.process import run_sink
 from sinks.refresh import refresh
 from tests.clickhouse import ClickHouse
@@ -50,10 +49,7 @@ _MONEY = frozenset(("amount", "revenue"))
 
 def prepare(clickhouse: ClickHouse, funnels: Sequence[Path]) -> None:
     """Tables, views and the funnels' stages."""
-    migrate(
-        lambda name: Client(clickhouse.server.host, port=clickhouse.server.native_port, database=name),
-        clickhouse.database,
-    )
+    clickhouse.migrate()
     with clickhouse.client() as client:
         write_funnels(client, load_funnels(funnels))
 
@@ -104,13 +100,16 @@ def _text(fields: Sequence[str], row: Sequence[Any]) -> list[str]:
 
 
 @contextmanager
-def sink_process(brokers: str, prefix: str, clickhouse: ClickHouse, log: Path) -> Iterator[Process]:
+def sink_process(
+    brokers: str, prefix: str, clickhouse: ClickHouse, log: Path, session_timeout: float = 10.0
+) -> Iterator[Process]:
     """A sink of an installation with this prefix."""
     options = {
         "brokers": brokers,
         "prefix": prefix,
         "port": clickhouse.server.native_port,
         "database": clickhouse.database,
+        "session_timeout": session_timeout,
     }
     process = Process("tests.warehouse", json.dumps(options), log)
     try:
@@ -136,6 +135,7 @@ def main() -> None:
         facts_topic=options["prefix"] + "facts",
         dead_letters_topic=options["prefix"] + "dead-letters",
         group=options["prefix"] + "journey-sink",
+        session_timeout=options["session_timeout"],
     )
     sys.exit(run_sink(config))
 

@@ -16,7 +16,7 @@ import pytest
 from clickhouse_driver import Client
 from playwright.sync_api import Browser, Page, Request, sync_playwright
 
-from journey.settings import ClickHouseAddress
+from journey.clickhouse_address import ClickHouseAddress
 from tests.console_rows import fill
 from tests.e2e.harness import start, wait_until
 

@@ -28,9 +28,9 @@ SECONDS = 180.0
 
 
 def environment(**variables: str) -> dict[str, str]:
-    """Ours without settings of the machine's user, and these."""
+    """Ours without settings of the machine's user, and these. Aggregates are refreshed when a command does it, which nearly all tests look at."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("JOURNEY_")}
-    return {**clean, "PYTHONPATH": str(ROOT), **variables}
+    return {**clean, "PYTHONPATH": str(ROOT), "JOURNEY_REFRESH_EVERY": "1h", **variables}
 
 
 def hear_signals() -> None:

@@ -14,7 +14,7 @@ from schemas.registry import FileRegistry
 from tests.broker import Tansu, unique, wait_until
 from tests.clickhouse import ClickHouse
 from tests.integration.test_pipeline import drained
-from tests.pipeline import SALES, Installation, account
+from tests.pipeline import SALES, SESSION_SECONDS, Installation, account
 from tests.warehouse import prepare, sink_process
 
 DAY = 86_400_000_000
@@ -137,7 +137,7 @@ async def test_bad_input_is_dead_lettered_among_its_neighbours(
         assert worker.stop() == 0
         fields = "origin_offset, reason, stage, origin_topic, value, message"
         with (
-            sink_process(tansu.bootstrap, installation.prefix, clickhouse, tmp_path / "sink.log"),
+            sink_process(tansu.bootstrap, installation.prefix, clickhouse, tmp_path / "sink.log", SESSION_SECONDS),
             clickhouse.client(strings_as_bytes=True) as client,
         ):
             query = f"SELECT {fields} FROM dead_letters FINAL ORDER BY origin_partition, origin_offset"

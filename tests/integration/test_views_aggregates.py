@@ -77,7 +77,7 @@ def brute_force(rows: list[Any]) -> list[tuple[Any, ...]]:
 
 def test_aggregates_equal_brute_force_after_corrections(clickhouse: ClickHouse) -> None:
     """Shuffled, doubled and corrected rows, in five time zones over a change of clocks, aggregate to what counting by hand gives."""
-    prepare(clickhouse)
+    prepare(clickhouse, reports=True)
     messages = list(conversations(seed=7, prospects=600))
     shuffled = messages + random.Random(2).sample(messages, len(messages) // 3)
     random.Random(3).shuffle(shuffled)
@@ -98,7 +98,7 @@ def test_aggregates_equal_brute_force_after_corrections(clickhouse: ClickHouse) 
 
 def test_funnel_and_velocity(clickhouse: ClickHouse) -> None:
     """`funnel` gives every stage in order with how many reached it, `stage_velocity` the exact quantiles."""
-    prepare(clickhouse)
+    prepare(clickhouse, reports=True)
     messages = list(conversations(seed=8, prospects=300))
     insert(clickhouse, messages)
     refreshed(clickhouse)
@@ -139,7 +139,7 @@ def test_funnel_and_velocity(clickhouse: ClickHouse) -> None:
 
 def test_day_is_of_the_funnels_time_zone(clickhouse: ClickHouse) -> None:
     """An instant is counted on the day that it has in the funnel's own zone, by the clock of that season."""
-    prepare(clickhouse)
+    prepare(clickhouse, reports=True)
     instants = [  # on either side of midnight, in winter and in summer
         (dt.datetime(2025, 1, 31, 22, 59, 59, 999_999, dt.UTC), dt.date(2025, 1, 31)),
         (dt.datetime(2025, 1, 31, 23, 0, tzinfo=dt.UTC), dt.date(2025, 2, 1)),
@@ -163,8 +163,8 @@ def test_day_is_of_the_funnels_time_zone(clickhouse: ClickHouse) -> None:
 def test_rows_of_two_versions_of_a_funnel(clickhouse: ClickHouse) -> None:
     """Each row's stage is looked up in the version that wrote it, within one visit too."""
     first, second = funnel_file("grown", "UTC", 2, version=1), funnel_file("grown", "UTC", 4, version=2)
-    prepare(clickhouse, [first])
-    prepare(clickhouse, [second])
+    prepare(clickhouse, [first], reports=True)
+    prepare(clickhouse, [second], reports=True)
     base = Transition(
         "grown", 1, 1, 0, "enter", "", "stage 0", START, START, 0.0, "", "", "", "", "", "web", "", "", 0, "", "", ""
     )
@@ -189,7 +189,7 @@ def test_rows_of_two_versions_of_a_funnel(clickhouse: ClickHouse) -> None:
 
 def test_journey_of_tells_one_prospects_story(clickhouse: ClickHouse) -> None:
     """The parameterised view gives that prospect's rows in order, and finds them by the table's key."""
-    prepare(clickhouse)
+    prepare(clickhouse, reports=True)
     messages = list(conversations(seed=9, prospects=50))
     insert(clickhouse, messages)
     transitions, _ = expected(messages)
@@ -204,7 +204,7 @@ def test_journey_of_tells_one_prospects_story(clickhouse: ClickHouse) -> None:
 
 def test_funnels_are_written_once_and_shrink(clickhouse: ClickHouse) -> None:
     """Writing the same funnels again writes nothing; a stage taken out goes; other versions stay."""
-    prepare(clickhouse, [funnel_file("f", "UTC", 3), funnel_file("g", "UTC", 1)])
+    prepare(clickhouse, [funnel_file("f", "UTC", 3), funnel_file("g", "UTC", 1)], reports=True)
     client = clickhouse.client()
     shorter = parse_funnel(funnel_toml(funnel_file("f", "UTC", 2)), "f")
     assert write_funnels(client, [parse_funnel(funnel_toml(funnel_file("f", "UTC", 3)), "f")]) == 0
@@ -219,7 +219,7 @@ def test_funnels_are_written_once_and_shrink(clickhouse: ClickHouse) -> None:
 
 def test_a_funnel_in_an_unknown_zone_is_refused(clickhouse: ClickHouse) -> None:
     """One wrong zone would stop every refresh, so it is refused by name."""
-    prepare(clickhouse)
+    prepare(clickhouse, reports=True)
     client = clickhouse.client()
     funnel = parse_funnel(funnel_toml(funnel_file("lunar", "UTC", 2)), "lunar")
     odd = type(funnel)(**{name: getattr(funnel, name) for name in funnel.__slots__} | {"timezone": "Moon/Tycho"})
@@ -230,7 +230,7 @@ def test_a_funnel_in_an_unknown_zone_is_refused(clickhouse: ClickHouse) -> None:
 
 def test_an_empty_database_has_empty_views(clickhouse: ClickHouse) -> None:
     """Before anything came in, the views answer: stages with nothing in them."""
-    prepare(clickhouse)
+    prepare(clickhouse, reports=True)
     refreshed(clickhouse)
     assert aggregates(clickhouse) == []
     assert clickhouse.query("SELECT sum(entered), sum(reached), count() FROM funnel") == [(0, 0, 15)]
@@ -240,7 +240,7 @@ def test_an_empty_database_has_empty_views(clickhouse: ClickHouse) -> None:
 
 def test_revenue_is_kept_apart_by_currency(clickhouse: ClickHouse) -> None:
     """A won visit's amounts, repeats among them, count at each stage it entered, under the currency it was won in."""
-    prepare(clickhouse)
+    prepare(clickhouse, reports=True)
     base = Transition(
         "two", 1, 1, 0, "enter", "", "stage 0", START, START, 0.0, "", "", "", "", "", "web", "", "", 777, "EUR", "", ""
     )

@@ -21,7 +21,6 @@ from journey.local_clickhouse import EmbeddedClickHouse
 from reports.attribution import OTHER, UNATTRIBUTED, attribute
 from reports.half_life import set_half_life
 from sinks.funnels import write_funnels
-from sinks.migrations import migrate
 from sinks.refresh import refresh
 from tests.attribution import CURRENCIES, FUNNELS, START, Key, Visit, by_rules, corrected, insert, rows_of, visits
 from tests.clickhouse import ClickHouse, fresh_database
@@ -70,10 +69,7 @@ def client(database: ClickHouse) -> Iterator[Client]:
 
 def prepared(clickhouse: ClickHouse) -> Client:
     """A client of the database, migrated."""
-    migrate(
-        lambda name: Client(clickhouse.server.host, port=clickhouse.server.native_port, database=name),
-        clickhouse.database,
-    )
+    clickhouse.migrate()
     made = clickhouse.client()
     write_funnels(made, [parse_funnel(funnel_toml(funnel), "test") for funnel in FUNNELS])
     return made

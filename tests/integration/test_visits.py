@@ -61,7 +61,7 @@ def told_later(messages: list[Message], seed: int) -> tuple[list[Message], list[
 
 def test_changes_since_a_rebuild_count(clickhouse: ClickHouse) -> None:
     """Corrections, visits that went, prospects who went and who came: all are seen; those who did not change are taken from the rebuild."""
-    prepare(clickhouse)
+    prepare(clickhouse, reports=True)
     messages = list(conversations(seed=21, prospects=400))
     first, later = told_later(messages, seed=22)
     client = clickhouse.client()
@@ -104,7 +104,7 @@ def test_changes_since_a_rebuild_count(clickhouse: ClickHouse) -> None:
 
 def test_what_was_on_its_way_during_a_rebuild(clickhouse: ClickHouse) -> None:
     """A batch that the server took before the rebuild began, and that was seen only after it, counts."""
-    prepare(clickhouse)
+    prepare(clickhouse, reports=True)
     messages = list(conversations(seed=23, prospects=60))
     client = clickhouse.client()
     insert(clickhouse, messages[:50])
@@ -123,7 +123,7 @@ def test_what_was_on_its_way_during_a_rebuild(clickhouse: ClickHouse) -> None:
 
 def test_other_stages_concern_every_prospect(clickhouse: ClickHouse) -> None:
     """Stages that are written after the rebuild count at once, for visits of long ago too."""
-    prepare(clickhouse, FUNNELS[:3])
+    prepare(clickhouse, FUNNELS[:3], reports=True)
     client = clickhouse.client()
     insert(clickhouse, list(conversations(seed=24, prospects=60)))
     age(client, minutes=60)

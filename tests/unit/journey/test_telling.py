@@ -5,7 +5,7 @@ from __future__ import annotations
 from clickhouse_driver.errors import NetworkError, ServerException
 
 from journey.clickhouse import explain_failure
-from journey.settings import ClickHouseAddress
+from journey.clickhouse_address import ClickHouseAddress
 
 CANARY = "canary-93aa01-secret"
 ADDRESS = ClickHouseAddress(f"clickhouse://someone:{CANARY}@host:9000/journey")
