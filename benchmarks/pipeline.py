@@ -5,9 +5,12 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
+
+from kafka.admin import KafkaAdminClient
 
 from benchmarks.events import ID_KEY, Keyed
 from benchmarks.stream import load
@@ -16,7 +19,7 @@ from journey.local_stack import running_stack
 from journey.settings import load_settings
 from journey.topic_admin import create_topics
 from journey.topics import INPUT_TOPICS, wanted_topics
-from tests.broker import Broker
+from tests.broker import Broker, wait_until
 from tests.faults.kafka import ApacheKafka
 
 WORKERS = 2
@@ -95,6 +98,9 @@ def end_to_end(broker: Broker, events: Sequence[Keyed], rows: int, progress: Cal
             create_topics(admin, wanted)
             admin.wait_for_topics([topic.name for topic in wanted], timeout_ms=20_000)
         with running_stack(settings) as stack:
+            # A worker that joins while another one works makes that one read some events twice, and counts them so.
+            with broker.admin() as admin:
+                wait_until(partial(_is_whole, admin, settings.app_id), seconds=60, what="all workers are in the group")
             counter = Counter(stack)
             warm_up = int(len(events) * WARM_UP)
             load(
@@ -114,3 +120,9 @@ def end_to_end(broker: Broker, events: Sequence[Keyed], rows: int, progress: Cal
                     f"{found:,} rows in ClickHouse, expected {rows:,}; {counts.consumed:,} of {len(events):,} events taken in"
                 )
     return (len(events) - warm_up) / seconds
+
+
+def _is_whole(admin: KafkaAdminClient, group: str) -> bool:
+    """Whether all workers are members, and have been given their partitions."""
+    found = admin.describe_groups([group])[group]
+    return len(found["members"]) == WORKERS and found["group_state"] == "Stable"
