@@ -70,6 +70,8 @@ def test_the_input_may_be_anothers(text: str, expected: str) -> None:
         ("partitions = ", "journey.toml: expected a readable TOML file"),
         ('dead_letter_retention = "3651d"', "journey.toml: dead_letter_retention: expected at most 3650d"),
         ('stuck_after = "59s"', "journey.toml: stuck_after: expected at least 60s"),
+        ('refresh_every = "9s"', "journey.toml: refresh_every: expected 10s to 1h"),
+        ('session_timeout = "31s"', "journey.toml: session_timeout: expected 1s to 30s"),
         ('metrics_host = "everywhere"', "journey.toml: metrics_host: expected an IP address such as 127.0.0.1"),
         (f'id_key = "{CANARY[:8]}"', "journey.toml: id_key: expected at least 16 characters"),
         (f'clickhouse = "http://u:{CANARY}@host/"', "journey.toml: clickhouse: expected a URL such as clickhouse://"),
