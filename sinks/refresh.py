@@ -45,7 +45,9 @@ CREDIT_TOTALS = "attribution_totals"
 """The one that `attribution` reads; it is made from the other."""
 _CREDITS_SECONDS = 300
 """Attribution is read less often than the others, and takes longer."""
-_SCHEDULE = re.compile(r" REFRESH EVERY (\d+) (SECOND|MINUTE|HOUR)(?: DEPENDS ON (\S+))? \(")
+_SCHEDULE = re.compile(r" REFRESH EVERY ((?:\d+ [A-Z]+ )+)(DEPENDS ON \S+ )?\(")
+_PART = re.compile(r"(\d+) ([A-Z]+)")
+"""The server writes 90 seconds as `1 MINUTE 30 SECOND`."""
 _UNITS = {"SECOND": 1, "MINUTE": 60, "HOUR": 3_600}
 
 
@@ -99,10 +101,9 @@ def refresh_every(client: Any, seconds: int) -> bool:
     for name, query in made:
         schedule = _SCHEDULE.search(query)
         assert schedule is not None, query
-        number, unit, dependency = schedule.groups()
-        if int(number) * _UNITS[unit] != wanted[name]:
-            depends = f" DEPENDS ON {dependency}" if dependency else ""
-            client.execute(f"ALTER TABLE {name} MODIFY REFRESH EVERY {wanted[name]} SECOND{depends}")
+        every, depends = schedule.groups()
+        if sum(int(number) * _UNITS[unit] for number, unit in _PART.findall(every)) != wanted[name]:
+            client.execute(f"ALTER TABLE {name} MODIFY REFRESH EVERY {wanted[name]} SECOND {depends or ''}")
             changed = True
     return changed
 

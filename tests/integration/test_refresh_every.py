@@ -42,7 +42,7 @@ def test_migrate_sets_the_schedule_where_it_differs(clickhouse: ClickHouse) -> N
     assert not [line for line in prepare(settings, funnels) if line.startswith("aggregates")]
     assert schedules(clickhouse) == wanted("30 SECOND", "5 MINUTE")
     for value, often, credited in (
-        ("90s", "90 SECOND", "5 MINUTE"),
+        ("90s", "1 MINUTE 30 SECOND", "5 MINUTE"),
         ("1h", "1 HOUR", "1 HOUR"),
         ("30s", "30 SECOND", "5 MINUTE"),
     ):
