@@ -10,7 +10,7 @@ export PYTHONDONTWRITEBYTECODE :=
 # Two processes, each with an Apache Kafka of its own: whoever was killed is waited for half of the time.
 TWO := -n 2 --dist loadscope --no-loadscope-reorder
 
-.PHONY: help install demo test properties test-kafka test-long test-console faults soak bench bench-reports bench-backtest lint format clean
+.PHONY: help install demo test test-slow properties test-kafka test-long test-console faults soak bench bench-reports bench-backtest lint format clean
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
@@ -27,14 +27,17 @@ $(STAMP): requirements.lock pyproject.toml
 demo: $(STAMP) ## the shipped sample through the whole pipeline
 	$(BIN)/journey demo
 
-test: $(STAMP) ## everything that needs neither Java nor Docker
+test: $(STAMP) ## everything that needs neither Java nor Docker, but for what takes long
 	$(BIN)/python -m pytest -n 4 --dist loadscope --no-loadscope-reorder -m "not kafka and not slow and not long" tests/unit tests/property tests/integration tests/e2e
+
+test-slow: $(STAMP) ## what takes long: whole stories through the command line, every command in the documents, guards taken out
+	$(BIN)/python -m pytest -n 4 --dist loadscope --no-loadscope-reorder -m "slow and not kafka" tests
 
 properties: $(STAMP) ## the property tests with four times as many examples
 	JOURNEY_TEST_EFFORT=$${JOURNEY_TEST_EFFORT:-4} $(BIN)/python -m pytest -n 2 -m "not slow and not long" tests/property
 
 test-kafka: $(STAMP) ## faults and the same again on Apache Kafka (needs Java 17 and Maven)
-	$(BIN)/python -m pytest $(TWO) -m "(kafka or slow) and not matrix" tests
+	$(BIN)/python -m pytest $(TWO) -m "kafka and not matrix" tests
 
 test-long: $(STAMP) ## reports of ten thousand prospects, 50,000 events end to end, dbt on our tables
 	$(BIN)/python -m pytest -m long tests

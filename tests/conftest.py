@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from xdist.remote import Producer
@@ -26,21 +28,6 @@ ORDER = (
 )
 """In which order tests start. Fast ones first, but for a long chain; then what takes longest, so that all processes
 end at about the same time. What needs Apache Kafka runs without the fast ones, and `tests/faults` takes longest of it."""
-TOGETHER = (
-    "tests/e2e/test_people.py",
-    "tests/e2e/test_letters.py",
-    "tests/e2e/test_runs.py",
-    "tests/e2e/test_stalls.py",
-    "tests/integration/test_boards.py",
-    "tests/integration/test_console.py",
-    "tests/integration/test_grants.py",
-    "tests/integration/test_notebook.py",
-    "tests/integration/test_reports_borders.py",
-    "tests/unit/test_sample.py",
-)
-"""Modules whose tests share what is dear, such as a whole run: each goes to one process as it is. Of others, each test goes where there is time."""
-
-
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put them in `ORDER`."""
@@ -52,14 +39,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 class Scheduling(LoadScopeScheduling):
-    """Hands tests out in their order, and those of a module in `TOGETHER` together.
+    """Hands tests out in their order, one by one; those of a module that share something dear, such as a whole run, go to one process as they are.
 
     xdist's own way to say so, the mark `xdist_group`, does nothing with pytest 9.2: xdist 3.8 writes it into a `_nodeid` that nobody reads.
     """
 
     def _split_scope(self, nodeid: str) -> str:
         module, _, _ = nodeid.partition("::")
-        return module if module in TOGETHER else nodeid
+        return module if _shares(self.config.rootpath / module) else nodeid
+
+
+@functools.cache
+def _shares(module: Path) -> bool:
+    """Whether a module has fixtures that are made once for all of its tests."""
+    return 'scope="module"' in module.read_text(encoding="utf-8")
 
 
 @pytest.hookimpl(optionalhook=True)

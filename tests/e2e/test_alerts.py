@@ -9,6 +9,8 @@ import tomllib
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
+
 from schemas.ndjson import parse_line
 from tests.e2e.harness import ask, event, journey, rows, start, wait_until
 from tests.integration.test_pipeline import now_micros
@@ -60,6 +62,7 @@ def a_year(now: datetime) -> list[str]:
     ]
 
 
+@pytest.mark.slow
 def test_who_is_stalled_is_told(tmp_path: Path) -> None:
     """Of a year that is replayed those who are stalled now, and nobody else; then who stalls next, once, by name of its account, and that it is over.
 

@@ -104,6 +104,7 @@ def to_the_millisecond(seconds: float | None) -> float | None:
     return None if seconds is None else round(seconds, 3)
 
 
+@pytest.mark.slow
 def test_the_unchanged_funnel_makes_no_difference(place: Place) -> None:
     """No prospect differs, and the numbers are those of the run."""
     found = backtest(place, str(CURRENT))
@@ -112,6 +113,7 @@ def test_the_unchanged_funnel_makes_no_difference(place: Place) -> None:
     assert found["prospects"] == len(place.before.by_prospect)
 
 
+@pytest.mark.slow
 def test_a_changed_funnel_makes_the_difference_of_two_runs(place: Place) -> None:
     """The numbers before and after, and the prospects that differ, are those of the two runs."""
     found = backtest(place, "new.toml")

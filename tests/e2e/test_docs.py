@@ -158,6 +158,7 @@ def outputs_of(commands: Collection[str], place: Path) -> dict[str, str]:
     return said
 
 
+@pytest.mark.slow
 def test_what_the_docs_show(tmp_path: Path) -> None:
     """The pages' commands say what they show, the README shows the demo, the queries answer, and all columns are described.
 

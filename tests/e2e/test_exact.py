@@ -87,6 +87,7 @@ def test_run_gives_exactly_the_oracles_tables(number: int, tmp_path: Path) -> No
     assert held(data) == (truth, stalled)
 
 
+@pytest.mark.slow
 def test_people_are_stitched_exactly_as_the_oracle_does(tmp_path: Path) -> None:
     """6,000 events of a population with shared laptops, kiosks, late sign-ins and conflicts, in any order; then again in another.
 

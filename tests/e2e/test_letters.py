@@ -92,6 +92,7 @@ def registry_of(server: Server) -> dict[str, str]:
     }
 
 
+@pytest.mark.slow
 def test_a_retry_of_all_gives_the_oracles_facts_and_a_second_changes_nothing(tried: Tried, registry: Server) -> None:
     """Events that were too large by a setting, or of a schema that was wrong: once that is mended, they count as if they had passed the first time."""
     refused, misread = len(tried.events[::3]), len(mails_in(tried.events))
@@ -120,6 +121,7 @@ def test_a_retry_of_all_gives_the_oracles_facts_and_a_second_changes_nothing(tri
     ]
 
 
+@pytest.mark.slow
 def test_what_is_refused_again_waits_again(tried: Tried, registry: Server) -> None:
     """Under the name it had, by where it came from first; what is no event can't be sent; what is dropped is off the list."""
     assert f"events.ndjson/0/{len(tried.events) + 2}" in tried.before

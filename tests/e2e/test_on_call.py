@@ -113,6 +113,7 @@ def load(up: subprocess.Popen[str], tmp_path: Path) -> Iterator[threading.Event]
     assert producer.returncode == 0
 
 
+@pytest.mark.slow
 def test_clickhouse_away_shows_within_a_minute_and_is_over_when_it_is_back(
     load: threading.Event, proxy: Proxy, tmp_path: Path
 ) -> None:

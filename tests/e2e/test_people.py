@@ -32,6 +32,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
     return Place(cwd, settings, contents(settings))
 
 
+@pytest.mark.slow
 def test_a_split_takes_a_link_back_exactly(place: Place) -> None:
     """Linked, Bob is Ada; split again, every fact is as it was."""
     told = journey("link", "user_id:bob", f"user_id:{USER}", *IN, cwd=place.cwd)
@@ -42,11 +43,13 @@ def test_a_split_takes_a_link_back_exactly(place: Place) -> None:
     assert contents(place.settings).facts == place.first.facts
 
 
+@pytest.mark.slow
 def test_what_can_be_no_link_is_refused(place: Place) -> None:
     """Before anything is sent."""
     assert "not weaker" in journey("link", f"user_id:{USER}", f"email:{EMAIL}", *IN, cwd=place.cwd, code=1)
 
 
+@pytest.mark.slow
 def test_the_forgotten_are_nowhere_and_stay_away(place: Place) -> None:
     """Ada is in no table, log or file, also after all her events came again, and Bob's facts are what they were."""
     cwd, settings = place.cwd, place.settings
