@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from benchmarks.reports import DATABASE, measure
 from benchmarks.reports_questions import QUESTIONS
 from benchmarks.reports_tables import markdown
@@ -12,6 +14,7 @@ from tests.clickhouse import ClickHouse
 PROSPECTS = 3_000
 
 
+@pytest.mark.slow
 def test_every_figure_is_measured(clickhouse_server: EmbeddedClickHouse) -> None:
     """The data is the same every time, with older revisions and rows taken back; each view is refreshed, each question answered."""
     made = ClickHouse(clickhouse_server, DATABASE)

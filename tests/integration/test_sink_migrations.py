@@ -72,6 +72,7 @@ def test_the_second_time_does_nothing_and_the_database_is_as_written(clickhouse:
     assert {table: set(found.columns) for table, found in state.tables.items() if table in wanted} == wanted
 
 
+@pytest.mark.slow
 def test_cut_off_anywhere_and_run_again(clickhouse: ClickHouse) -> None:
     """A migration that ends after any of its statements is completed by the next one; some are tried unless there is time."""
     name = clickhouse.database
@@ -93,6 +94,7 @@ def test_cut_off_anywhere_and_run_again(clickhouse: ClickHouse) -> None:
     assert steps > 10
 
 
+@pytest.mark.slow
 def test_release_by_release_as_all_at_once(clickhouse: ClickHouse) -> None:
     """Migrated file by file, or all at once, which leaves out views that later files make anew: the same tables and views."""
     made = (
