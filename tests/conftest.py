@@ -28,6 +28,8 @@ ORDER = (
 )
 """In which order tests start. Fast ones first, but for a long chain; then what takes longest, so that all processes
 end at about the same time. What needs Apache Kafka runs without the fast ones, and `tests/faults` takes longest of it."""
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put them in `ORDER`."""
