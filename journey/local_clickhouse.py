@@ -12,7 +12,6 @@ import errno
 import fcntl
 import json
 import os
-import random
 import socket
 import subprocess
 import sys
@@ -26,6 +25,7 @@ from clickhouse_driver import Client
 from clickhouse_driver.errors import Error as DriverError
 
 from journey.clickhouse_server import ENDLESS
+from journey.ports import free_port, is_free
 
 LOOPBACK = "127.0.0.1"
 MEMORY_BYTES = 1536 * 2**20
@@ -168,12 +168,12 @@ class EmbeddedClickHouse:
                 f"cannot use {self.data_dir} for ClickHouse: {error}; choose a directory that can be written"
             ) from error
         for port in self._chosen or self._ports:
-            if port is not None and not _is_free(port):
+            if port is not None and not is_free(port):
                 raise ClickHouseError(
                     f"port {port}, which ClickHouse should listen on, is taken by another process: free it, or give another port"
                 )
         for attempt in range(1, _START_ATTEMPTS + 1):
-            ports = self._chosen or (self._ports[0] or _free_port(), self._ports[1] or _free_port())
+            ports = self._chosen or (self._ports[0] or free_port(), self._ports[1] or free_port())
             token = uuid.uuid4().hex
             with self._lock() as lock:
                 self._write_config(token, ports)
@@ -187,7 +187,7 @@ class EmbeddedClickHouse:
             except ClickHouseError:
                 self.kill()
                 # Another process may have taken a port between our choice and the server's.
-                if attempt == _START_ATTEMPTS or self._chosen or all(_is_free(port) for port in ports):
+                if attempt == _START_ATTEMPTS or self._chosen or all(is_free(port) for port in ports):
                     raise
             except BaseException:
                 self.kill()  # Ctrl-C while waiting
@@ -326,22 +326,3 @@ def _try_lock(file: IO[str]) -> bool:
             return False
         raise
     return True
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((LOOPBACK, port))
-        except OSError:
-            return False
-    return True
-
-
-def _free_port() -> int:
-    """A port below the kernel's range for outgoing connections: a client that keeps reconnecting to a dead server would take one of those itself."""
-    choice = random.SystemRandom()
-    for _ in range(200):
-        if _is_free(port := choice.randrange(15_000, 32_000)):
-            return port
-    raise ClickHouseError("no free port between 15000 and 32000 on loopback for ClickHouse")

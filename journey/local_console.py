@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from journey.console_command import address_of, answers, can_listen
 from journey.data_dir import DataDir
-from journey.local_broker import free_port
+from journey.ports import free_port
 from journey.processes import Child, Supervisor
 from journey.settings import Settings
 from journey.wiring import console_config

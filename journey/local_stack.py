@@ -27,11 +27,12 @@ from journey.drain import Step, drain, settle
 from journey.errors import JourneyError, StackError, StateError
 from journey.funnel_files import funnel_paths, load
 from journey.kafka_clients import admin_client, consumer_client, producer_client
-from journey.local_broker import EmbeddedBroker, free_port
+from journey.local_broker import EmbeddedBroker
 from journey.local_clickhouse import ClickHouseError, EmbeddedClickHouse
 from journey.local_console import start_console
 from journey.offsets import Offsets, committed, true_ends
 from journey.overdue import overdue
+from journey.ports import free_port
 from journey.processes import Child, Supervisor
 from journey.settings import Settings
 from journey.steps import steps_of

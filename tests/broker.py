@@ -10,7 +10,6 @@ import abc
 import atexit
 import itertools
 import os
-import random
 import signal
 import socket
 import subprocess
@@ -21,6 +20,8 @@ from typing import ClassVar, Self, TypeVar
 
 from kafka.admin import KafkaAdminClient, NewTopic
 from kafka.errors import KafkaError
+
+from journey.ports import free_port
 
 T = TypeVar("T")
 
@@ -37,24 +38,6 @@ class BrokerError(RuntimeError):
 
 class StartError(BrokerError):
     """The broker ended by itself while starting, or something else listens on its port."""
-
-
-def free_port() -> int:
-    """A TCP port on loopback that nothing listens on.
-
-    Taken below the range the kernel gives to outgoing connections: a client that keeps reconnecting to a broker that is down would, from
-    inside that range, sooner or later connect to itself and keep the broker's port.
-    """
-    ports = random.SystemRandom()
-    for _ in range(200):
-        port = ports.randrange(15_000, 32_000)
-        with socket.socket() as probe:
-            try:
-                probe.bind((LOOPBACK, port))
-            except OSError:
-                continue
-            return port
-    raise BrokerError("no free port between 15000 and 32000 on loopback")
 
 
 def unique(name: str) -> str:

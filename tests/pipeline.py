@@ -21,9 +21,10 @@ from agents.config import WorkerConfig
 from agents.pipeline import PipelineConfig, run_pipeline
 from funnel.events import Event
 from funnel.history import Limits
+from journey.ports import free_port
 from schemas.codec import EventCodec
 from schemas.registry import FileRegistry
-from tests.broker import Broker, free_port, wait_until
+from tests.broker import Broker, wait_until
 from tests.generators.funnels import CHANNEL_RULES
 from tests.warm import Process
 

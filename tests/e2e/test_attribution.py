@@ -9,9 +9,10 @@ from uuid import UUID
 
 import httpx
 
+from journey.ports import free_port
 from sinks.refresh import refresh
 from tests.attribution import START, Visit, insert, rows_of
-from tests.broker import LOOPBACK, free_port
+from tests.broker import LOOPBACK
 from tests.clickhouse import ClickHouse
 from tests.e2e.harness import journey, start, wait_until
 from tests.integration.test_views_attribution import prepared

@@ -16,7 +16,8 @@ from pathlib import Path
 
 from kafka.admin import KafkaAdminClient
 
-from tests.broker import LOOPBACK, Broker, BrokerError, free_port
+from journey.ports import free_port
+from tests.broker import LOOPBACK, Broker, BrokerError
 
 _KAFKA = Path(__file__).resolve().parent.parent / "kafka"
 _POM = _KAFKA / "pom.xml"

@@ -10,7 +10,8 @@ import threading
 from collections.abc import Coroutine
 from typing import Any, Self
 
-from tests.broker import LOOPBACK, free_port
+from journey.ports import free_port
+from tests.broker import LOOPBACK
 
 _CHUNK_BYTES = 64 * 1024
 _CONTROL_SECONDS = 10.0

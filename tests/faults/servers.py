@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from journey.local_clickhouse import EmbeddedClickHouse
-from tests.broker import free_port
+from journey.ports import free_port
 from tests.faults.judge import Judge
 from tests.faults.kafka import ApacheKafka
 from tests.faults.proxy import Proxy

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
-from tests.broker import Broker, BrokerError, Tansu, free_port, unique
+from journey.ports import free_port
+from tests.broker import Broker, BrokerError, Tansu, unique
 from tests.faults.kafka import ApacheKafka, KafkaUnavailableError, class_path, java
 
 

@@ -16,9 +16,10 @@ import yaml
 from kafka import KafkaProducer
 from kafka.errors import KafkaError
 
+from journey.ports import free_port
 from journey.serving import ALIVE, READY
 from journey.settings import CONFIG_VARIABLE, PREFIX, ClickHouseAddress, Settings, load_settings
-from tests.broker import LOOPBACK, free_port
+from tests.broker import LOOPBACK
 from tests.faults.kafka import ApacheKafka
 
 _ROOT = Path(__file__).resolve().parents[2]

@@ -11,7 +11,8 @@ from contextlib import suppress
 
 import pytest
 
-from tests.broker import LOOPBACK, free_port, wait_until
+from journey.ports import free_port
+from tests.broker import LOOPBACK, wait_until
 from tests.faults.proxy import Proxy
 
 

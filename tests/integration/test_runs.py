@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from tests.broker import Tansu, free_port, wait_until
+from journey.ports import free_port
+from tests.broker import Tansu, wait_until
 from tests.toy_worker import CHANGELOG
 from tests.toys import Event, Toys, assert_exact, events, expected
 

@@ -13,7 +13,8 @@ from aiokafka.consumer.fetcher import PartitionRecords
 
 from agents.config import WorkerConfig
 from agents.shipping import Output, RecordTooLarge, Shipper, ShippingError
-from tests.broker import Broker, free_port, unique
+from journey.ports import free_port
+from tests.broker import Broker, unique
 
 
 @pytest.fixture

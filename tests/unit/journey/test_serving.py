@@ -11,9 +11,10 @@ import httpx
 import pytest
 
 from journey.health import Health
+from journey.ports import free_port
 from journey.serving import serve
 from journey.telemetry import scrape
-from tests.broker import LOOPBACK, free_port
+from tests.broker import LOOPBACK
 
 SERVE = (
     "import sys; from journey.health import Health; from journey.serving import serve;"
