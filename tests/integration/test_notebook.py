@@ -10,11 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from clickhouse_driver import Client
 
 from journey.local_clickhouse import EmbeddedClickHouse
 from reports.attribution import attribute
-from sinks.migrations import migrate
 from tests.clickhouse import ClickHouse, fresh_database
 from tests.console_rows import FUNNEL, fill
 
@@ -29,7 +27,7 @@ _NOTHING = {"funnel-chart", "cohorts-chart"}
 def filled(clickhouse_server: EmbeddedClickHouse) -> Iterator[ClickHouse]:
     """A population."""
     with fresh_database(clickhouse_server) as made:
-        migrate(lambda name: Client(made.server.host, port=made.server.native_port, database=name), made.database)
+        made.migrate()
         with made.client() as client:
             fill(client)
             attribute(client)

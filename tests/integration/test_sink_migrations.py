@@ -76,7 +76,7 @@ def test_the_second_time_does_nothing_and_the_database_is_as_written(clickhouse:
 def test_cut_off_anywhere_and_run_again(clickhouse: ClickHouse) -> None:
     """A migration that ends after any of its statements is completed by the next one; some are tried unless there is time."""
     name = clickhouse.database
-    some = sum(len(migration.statements) for migration in shipped()) // 4
+    some = sum(len(migration.statements) for migration in shipped()) // 8
     migrate(Connector(clickhouse), name)
     whole = schema(clickhouse)
     clickhouse.query(f"DROP DATABASE {name}")
