@@ -34,7 +34,7 @@ test-slow: $(STAMP) ## what takes long: whole stories through the command line, 
 	$(BIN)/python -m pytest -n 4 --dist loadscope --no-loadscope-reorder -m "slow and not kafka" tests
 
 properties: $(STAMP) ## the property tests with four times as many examples
-	JOURNEY_TEST_EFFORT=$${JOURNEY_TEST_EFFORT:-4} $(BIN)/python -m pytest -n 2 -m "not slow and not long" tests/property
+	JOURNEY_TEST_EFFORT=$${JOURNEY_TEST_EFFORT:-4} $(BIN)/python -m pytest -n 2 -m "not long" tests/property
 
 test-kafka: $(STAMP) ## faults and the same again on Apache Kafka (needs Java 17 and Maven)
 	$(BIN)/python -m pytest $(TWO) -m "kafka and not matrix" tests

@@ -23,8 +23,10 @@ ORDER = (
     "tests/e2e/test_runs.py",
     "tests/e2e/test_letters.py",
     "tests/e2e/",
-    "tests/property/",
-    "tests/integration/",
+    (
+        "tests/property/",
+        "tests/integration/",
+    ),  # the first keep a core busy, the others wait for brokers: they take turns
 )
 """In which order tests start. Fast ones first, but for a long chain; then what takes longest, so that all processes
 end at about the same time. What needs Apache Kafka runs without the fast ones, and `tests/faults` takes longest of it."""
@@ -33,12 +35,18 @@ end at about the same time. What needs Apache Kafka runs without the fast ones, 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put them in `ORDER`, and of a place in it modules that go to one process first: one that came last would keep the others waiting."""
-
-    def place(item: pytest.Item) -> tuple[int, bool]:
-        found = next((place for place, name in enumerate(ORDER) if item.nodeid.startswith(name)), len(ORDER))
-        return found, not _shares(item.path)
-
-    items.sort(key=place)
+    groups: dict[tuple[int, bool, str], list[pytest.Item]] = {}
+    for item in items:
+        place = next((place for place, name in enumerate(ORDER) if item.nodeid.startswith(name)), len(ORDER))
+        kind = item.nodeid.split("/")[1]
+        groups.setdefault((place, not _shares(item.path), kind), []).append(item)
+    # Kinds of one place are mixed evenly, however many there are of each.
+    placed = [
+        (place, alone, number / len(group), item)
+        for (place, alone, _), group in groups.items()
+        for number, item in enumerate(group)
+    ]
+    items[:] = [item for *_, item in sorted(placed, key=lambda one: one[:3])]
 
 
 class Scheduling(LoadScopeScheduling):

@@ -8,6 +8,7 @@ from pathlib import Path
 from uuid import UUID
 
 import httpx
+import pytest
 
 from journey.ports import free_port
 from sinks.refresh import refresh
@@ -18,6 +19,7 @@ from tests.e2e.harness import journey, start, wait_until
 from tests.integration.test_views_attribution import prepared
 
 
+@pytest.mark.slow
 def test_attribute_once_and_again(clickhouse: ClickHouse, tmp_path: Path) -> None:
     """Once tells of how much; with `--every` it works shares out by itself, serves its health, and ends when asked to."""
     touch = START - timedelta(hours=1)

@@ -31,6 +31,7 @@ from tests.e2e.harness import (
     wait_until,
 )
 
+pytestmark = pytest.mark.slow
 LONG_AGO = (datetime.now(UTC) - timedelta(days=2)).isoformat()
 
 
@@ -72,7 +73,6 @@ def test_ctrl_c_settles_saves_and_leaves_nothing(up: subprocess.Popen[str], tmp_
     assert "50  duplicates" in again
 
 
-@pytest.mark.slow
 def test_a_run_that_was_killed_is_refused_until_told_to_start_over(up: subprocess.Popen[str], tmp_path: Path) -> None:
     """SIGKILL takes the children along; the directory is refused, with the way out; `--fresh` is that way."""
     (tmp_path / "one.ndjson").write_text("\n".join(line(number) for number in range(5)))

@@ -27,8 +27,8 @@ from tests.warehouse import Rows, expected, tables
 FUNNELS = [Path(__file__).parents[2] / "funnels" / f"{name}.toml" for name in ("sales", "b2b")]
 CHANNELS = tuple(tomllib.loads((Path(__file__).parents[2] / "channels" / "default.toml").read_text())["channel"])
 SETTINGS = Settings(id_key=b"an end-to-end key", phone_region="US", channels=CHANNELS)
-EVENTS = [10_000, pytest.param(50_000, marks=pytest.mark.long)]
-"""Enough for runs and batches of many pieces; `test_docs` holds the demo's 27,000 against the oracle, and `tests/faults` 50,000 at a time."""
+EVENTS = [pytest.param(10_000, marks=pytest.mark.slow), pytest.param(50_000, marks=pytest.mark.long)]
+"""The first is enough for runs and batches of many pieces; `test_docs` holds the demo's 27,000 against the oracle, and `tests/faults` 50,000 at a time."""
 pytestmark = pytest.mark.timeout(900)
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from tests.e2e.harness import ask, event, journey, readable_in, rows
 
+pytestmark = pytest.mark.slow
 FUNNEL = """
 name = "leads"
 timezone = "Europe/Berlin"

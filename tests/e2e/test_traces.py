@@ -50,6 +50,7 @@ def collector() -> Iterator[Collector]:
         server.shutdown()
 
 
+@pytest.mark.slow
 def test_an_event_is_one_trace(collector: Collector, tmp_path: Path) -> None:
     """Intake, prospects and sink have a span of the same trace each, one the child of the other, and none tells of the event."""
     from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from typing import Any
 
+import pytest
 from clickhouse_driver import Client
 
 from funnel.definition import parse_funnel
@@ -59,6 +60,7 @@ def told_later(messages: list[Message], seed: int) -> tuple[list[Message], list[
     return [one for one in messages if one not in later], later
 
 
+@pytest.mark.slow
 def test_changes_since_a_rebuild_count(clickhouse: ClickHouse) -> None:
     """Corrections, visits that went, prospects who went and who came: all are seen; those who did not change are taken from the rebuild."""
     prepare(clickhouse, reports=True)
