@@ -30,7 +30,7 @@ demo: $(STAMP) ## the shipped sample through the whole pipeline
 test: $(STAMP) ## everything that needs neither Java nor Docker, but for what takes long
 	$(BIN)/python -m pytest -n 4 --dist loadscope --no-loadscope-reorder -m "not kafka and not slow and not long" tests/unit tests/property tests/integration tests/e2e
 
-test-slow: $(STAMP) ## what takes long: whole stories through the command line, every command in the documents, guards taken out
+test-slow: $(STAMP) ## what takes long: whole stories through the command line, most of 200 orders, every command in the documents, guards taken out
 	$(BIN)/python -m pytest -n 4 --dist loadscope --no-loadscope-reorder -m "slow and not kafka" tests
 
 properties: $(STAMP) ## the property tests with four times as many examples

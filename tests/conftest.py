@@ -23,10 +23,9 @@ ORDER = (
     "tests/e2e/test_runs.py",
     "tests/e2e/test_letters.py",
     "tests/e2e/",
-    (
-        "tests/property/",
-        "tests/integration/",
-    ),  # the first keep a core busy, the others wait for brokers: they take turns
+    "tests/property/test_stitching.py",
+    # Those of properties keep a core busy, those of integration wait for brokers: they take turns.
+    ("tests/property/", "tests/integration/"),
 )
 """In which order tests start. Fast ones first, but for a long chain; then what takes longest, so that all processes
 end at about the same time. What needs Apache Kafka runs without the fast ones, and `tests/faults` takes longest of it."""

@@ -16,6 +16,7 @@ from tests.generators.funnels import funnel_toml
 from tests.integration.test_views_aggregates import insert
 from tests.sinking import FUNNELS, Message, conversations, prepare
 
+pytestmark = pytest.mark.slow
 Rows = list[tuple[Any, ...]]
 
 
@@ -60,7 +61,6 @@ def told_later(messages: list[Message], seed: int) -> tuple[list[Message], list[
     return [one for one in messages if one not in later], later
 
 
-@pytest.mark.slow
 def test_changes_since_a_rebuild_count(clickhouse: ClickHouse) -> None:
     """Corrections, visits that went, prospects who went and who came: all are seen; those who did not change are taken from the rebuild."""
     prepare(clickhouse, reports=True)
