@@ -53,6 +53,7 @@ def test_setting_up_by_hand(env: dict[str, str], tmp_path: Path) -> None:
     assert "partitions is 4, expected 5" in ask("doctor", cwd=tmp_path, env=env | {"JOURNEY_PARTITIONS": "5"}, code=1)
 
 
+@pytest.mark.slow
 def test_a_run_uses_the_servers_and_leaves_them(env: dict[str, str], tmp_path: Path) -> None:
     """Facts are in that ClickHouse, nothing of ours still runs, and no stack was started for it."""
     (tmp_path / "events.ndjson").write_text(event("1", "web", "page_view", WEEK_AGO, user_id="u1"))

@@ -69,6 +69,7 @@ def test_a_file_is_loaded_once(clickhouse: ClickHouse, load: Loader) -> None:
     client.disconnect()
 
 
+@pytest.mark.slow
 def test_segments_count_at_once(clickhouse: ClickHouse, load: Loader) -> None:
     """Reports tell accounts apart by what was loaded last."""
     client = prepare(clickhouse, [funnel("f", ("one", "two"))])

@@ -137,6 +137,7 @@ def test_funnel_and_velocity(clickhouse: ClickHouse) -> None:
         assert quantiles == pytest.approx([statistics.median(found), cuts[14], cuts[17]])
 
 
+@pytest.mark.slow
 def test_day_is_of_the_funnels_time_zone(clickhouse: ClickHouse) -> None:
     """An instant is counted on the day that it has in the funnel's own zone, by the clock of that season."""
     prepare(clickhouse, reports=True)

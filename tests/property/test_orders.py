@@ -11,7 +11,7 @@ from tests.generators.traits import BY_MORE_THAN_50, TRAITS, population_with
 from tests.property.effort import EFFORT, FIRST
 from tests.property.populated import ORDERS, Population, check, difference
 
-FIRST_ORDERS = 50
+FIRST_ORDERS = 25
 """So many of them in `make test`, which everybody waits for; the others are drawn by `make test-slow`."""
 SEEDS = [
     pytest.param(range(FIRST_ORDERS), id=f"the-first-{FIRST_ORDERS}"),

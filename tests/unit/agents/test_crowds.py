@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import tomllib
 
+import pytest
+
 from agents.records import records_of, state_of
 from funnel.events import Event
 from funnel.prospect import receive
@@ -63,6 +65,7 @@ def test_a_kiosk_of_60_people() -> None:
     check_crowd(crowd("kiosk", 60, 5), "kiosk")
 
 
+@pytest.mark.slow
 def test_an_address_of_10_000_people() -> None:
     """It forgets whom it was seen with, and so do not its users whom they are."""
     import random

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tracemalloc
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -53,6 +54,7 @@ def test_a_tick_that_was_lost_is_sent_again() -> None:
     assert deadlines.pop_due(10 + RETRY_AFTER, 9) == [_PROSPECTS[0]]
 
 
+@pytest.mark.slow
 def test_a_deadline_costs_less_than_200_bytes() -> None:
     """Issue 4: with 200,000 open prospects, over 90 days, after each has moved there and back."""
     prospects = [number.to_bytes(16, "big") for number in range(200_000)]

@@ -79,6 +79,7 @@ def test_an_end_follows_what_may_have_arrived(ledger: Ledger) -> None:
     assert [(one.target, one.step, one.state) for one in planned if one.state != VOID] == [("crm", "resolved", WAITING)]
 
 
+@pytest.mark.slow
 def test_beyond_the_limit_all_goes_in_one_digest(tmp_path: Path) -> None:
     """10,000 stalls are 20 messages, and one more when the hour is over; then it starts over."""
     ledger = Ledger(alerts_file(tmp_path, ROUTE.replace('["crm", "slack"]', '"crm"')))
