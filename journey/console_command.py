@@ -54,15 +54,6 @@ def answers(host: str, port: int) -> bool:
         return False
 
 
-def can_listen(host: str, port: int) -> bool:
-    """Whether nobody listens there."""
-    try:
-        with socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET):
-            return True
-    except OSError:
-        return False
-
-
 def _services(settings: Settings) -> Mapping[str, int]:
     """The processes of a stack that runs in the data directory."""
     running = DataDir(settings.data_dir).running()

@@ -7,10 +7,9 @@ import time
 from pathlib import Path
 
 from journey.errors import StackError
-from journey.ports import free_port
+from journey.ports import LOOPBACK, free_port
 from journey.processes import Child
 
-_LOOPBACK = "127.0.0.1"
 _START_SECONDS = 20.0
 _POLL_SECONDS = 0.01
 _ATTEMPTS = 3
@@ -27,7 +26,7 @@ class EmbeddedBroker:
     @property
     def bootstrap(self) -> str:
         """Where it listens, host:port."""
-        return f"{_LOOPBACK}:{self._port}"
+        return f"{LOOPBACK}:{self._port}"
 
     @property
     def pid(self) -> int | None:
@@ -76,7 +75,7 @@ class EmbeddedBroker:
         while time.monotonic() < deadline and self._child.pid is not None:
             with socket.socket() as probe:
                 probe.settimeout(1)
-                if probe.connect_ex((_LOOPBACK, self._port)) == 0:
+                if probe.connect_ex((LOOPBACK, self._port)) == 0:
                     time.sleep(_POLL_SECONDS)  # one that found the port taken is about to end
                     return self._child.pid is not None
             time.sleep(_POLL_SECONDS)

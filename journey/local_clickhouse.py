@@ -25,9 +25,8 @@ from clickhouse_driver import Client
 from clickhouse_driver.errors import Error as DriverError
 
 from journey.clickhouse_server import ENDLESS
-from journey.ports import free_port, is_free
+from journey.ports import LOOPBACK, free_port, is_free
 
-LOOPBACK = "127.0.0.1"
 MEMORY_BYTES = 1536 * 2**20
 """What the server may use unless told otherwise: enough for some million rows, little enough for a laptop."""
 

@@ -6,9 +6,9 @@ import sys
 import time
 from collections.abc import Callable
 
-from journey.console_command import address_of, answers, can_listen
+from journey.console_command import address_of, answers
 from journey.data_dir import DataDir
-from journey.ports import free_port
+from journey.ports import free_port, is_free
 from journey.processes import Child, Supervisor
 from journey.settings import Settings
 from journey.wiring import console_config
@@ -31,7 +31,7 @@ def start_console(settings: Settings, data: DataDir, supervisor: Supervisor, che
         JourneyError: it would be open to others, or ends again and again.
     """
     host, wanted = settings.console_host, settings.console_port
-    port = wanted if wanted and can_listen(host, wanted) else free_port()
+    port = wanted if wanted and is_free(wanted, host) else free_port()
     settings = settings.model_copy(update={"console_port": port})
     console_config(settings)  # tell what is missing here, not in its log
     command = [sys.executable, "-m", "journey", "console", "--data-dir", str(data.path)]

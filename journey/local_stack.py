@@ -32,11 +32,10 @@ from journey.local_clickhouse import ClickHouseError, EmbeddedClickHouse
 from journey.local_console import start_console
 from journey.offsets import Offsets, committed, true_ends
 from journey.overdue import overdue
-from journey.ports import free_port
+from journey.ports import LOOPBACK, free_port
 from journey.processes import Child, Supervisor
 from journey.settings import Settings
 from journey.steps import steps_of
-from journey.telemetry import LOOPBACK
 from journey.wiring import sink_group, worker_config
 from sinks.refresh import rebuild, refresh
 

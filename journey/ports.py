@@ -1,4 +1,4 @@
-"""Ports of loopback that servers of ours may listen on."""
+"""Ports that servers of ours may listen on."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import socket
 
 from journey.errors import StackError
 
-_LOOPBACK = "127.0.0.1"
+LOOPBACK = "127.0.0.1"
 _RANGE = range(15_000, 32_000)
 """Below the kernel's own for outgoing connections: a client that keeps reconnecting to a dead server might take one of those itself."""
 _REMEMBERED = 5_000
@@ -15,19 +15,17 @@ _given: dict[int, None] = {}
 """Those that this process was given, the latest last. Nobody may listen on them yet, so they look as free as any."""
 
 
-def is_free(port: int) -> bool:
-    """Whether nothing listens on it."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((_LOOPBACK, port))
-        except OSError:
-            return False
-    return True
+def is_free(port: int, host: str = LOOPBACK) -> bool:
+    """Whether nothing listens on it, and we may."""
+    try:
+        with socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET):
+            return True
+    except OSError:
+        return False
 
 
 def free_port() -> int:
-    """A port that nothing listens on, and another one each time.
+    """A port of loopback that nothing listens on, and another one each time.
 
     Raises:
         StackError: hardly any is free.

@@ -10,7 +10,8 @@ from pydantic import SecretStr
 
 from journey.data_dir import DataDir
 from journey.errors import JourneyError, StackError
-from journey.local_clickhouse import LOOPBACK, ClickHouseError, EmbeddedClickHouse, address_in
+from journey.local_clickhouse import ClickHouseError, EmbeddedClickHouse, address_in
+from journey.ports import LOOPBACK
 from journey.settings import Settings
 
 DATABASE = "journey"

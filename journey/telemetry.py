@@ -14,9 +14,9 @@ from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
 from typing import Any
 
+from journey.ports import LOOPBACK
 from journey.settings import Settings
 
-LOOPBACK = "127.0.0.1"
 _SCRAPE_SECONDS = 1.0
 _NOISY = ("aiokafka", "faust", "mode", "kafka", "httpx", "httpcore")
 """Loggers whose `info` is of use only to their own authors."""

@@ -27,7 +27,7 @@ FEW, MANY = 12, 20
     ("trait", "number"), DRAWN, ids=(f"{trait.replace(' ', '-')}-{number}" for trait, number in DRAWN)
 )
 def test_a_population_equals_the_oracle_in_200_orders(trait: str, number: int, seeds: range) -> None:
-    """With 30% duplicates, any number of partitions, and ticks; every other one with crashes, moves and strays, too."""
+    """The first orders and the others are 200 together. With 30% duplicates, any number of partitions, and ticks; every other one with crashes, moves and strays, too."""
     few = number == 0 and trait != BY_MORE_THAN_50
     population = Population(population_with(trait, number, FEW if few else MANY))
     crashing = (TRAITS.index(trait) + number) % 2 == 1

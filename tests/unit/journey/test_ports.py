@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 
-from journey.ports import free_port, is_free
+from journey.ports import LOOPBACK, free_port, is_free
 
 
 def test_no_port_is_given_twice_though_nobody_listens_yet() -> None:
@@ -15,6 +15,6 @@ def test_no_port_is_given_twice_though_nobody_listens_yet() -> None:
 def test_what_is_listened_on_is_not_free() -> None:
     """Until it is not."""
     port = free_port()
-    with socket.create_server(("127.0.0.1", port)):
+    with socket.create_server((LOOPBACK, port)):
         assert not is_free(port)
     assert is_free(port)
