@@ -20,7 +20,7 @@ from funnel.rules import RuleSet
 from funnel.state import Opener
 from schemas.codec import EventCodec
 from schemas.errors import Undecodable
-from schemas.messages import decode_touch, encode_touch
+from schemas.messages import decode_touch_body, encode_touch
 from schemas.sealing import Sealer
 
 Reason = Literal["undecodable", "no_identifier", "invalid_time", "too_late", "too_large", "invalid_declaration"]
@@ -157,8 +157,8 @@ class Acceptance:
 
     def canonical_of(self, raw: bytes) -> bytes:
         """The canonical JSON of the event in a touch, made from the original bytes sealed there (contract, section 1, "Duplicates")."""
-        touch = decode_touch(raw)
-        return canonical_json(self._codec.decode(touch.channel, self._sealer.open(touch.body)))
+        channel, body = decode_touch_body(raw)
+        return canonical_json(self._codec.decode(channel, self._sealer.open(body)))
 
     def strongest_of(self, channel: str, data: bytes) -> str:
         """Canonical form of the strongest identifier of an event that was accepted, from its original bytes."""
@@ -166,8 +166,8 @@ class Acceptance:
 
     def names_of(self, raw: bytes) -> tuple[bytes, ...]:
         """Sealed canonical forms of the identifiers of the event in a touch, the strongest first."""
-        touch = decode_touch(raw)
-        event = self._codec.decode(touch.channel, self._sealer.open(touch.body), _IDENTIFIERS)
+        channel, body = decode_touch_body(raw)
+        event = self._codec.decode(channel, self._sealer.open(body), _IDENTIFIERS)
         return tuple(self._sealer.seal(one.canonical.encode()) for one in identify(event, self._parse_phone))
 
     def clear(self, name: bytes) -> str:
@@ -176,7 +176,7 @@ class Acceptance:
 
     def original_of(self, raw: bytes) -> bytes:
         """The bytes of the event in a touch, as they came."""
-        return self._sealer.open(decode_touch(raw).body)
+        return self._sealer.open(decode_touch_body(raw)[1])
 
 
 def touch_of(event: Event, rules: RuleSet, body: bytes, kind: int, weaker: bytes) -> Touch:

@@ -149,6 +149,7 @@ def _encoder(subject: str) -> Any:
 
 _TOUCHES = _decoders("touch")
 _TOUCHES_WITHOUT_BODY = _decoders("touch", frozenset({"body"}))
+_TOUCH_BODIES = _decoders("touch", frozenset(Touch._fields) - {"channel", "body"})
 _TICKS = _decoders("tick")
 _FACTS = _decoders("facts")
 _MESSAGES: dict[bytes, Callable[[bytes], Any]] = _TOUCHES_WITHOUT_BODY | _TICKS
@@ -205,6 +206,15 @@ def decode_touch_without_body(data: bytes) -> Touch:
         raise Undecodable("not framed as a touch")
     touch: Touch = decode(data)
     return touch
+
+
+def decode_touch_body(data: bytes) -> tuple[str, bytes]:
+    """Of a touch in its message only the event's channel and its sealed original bytes: what opening it takes."""
+    decode = _TOUCH_BODIES.get(data[:HEADER])
+    if decode is None:
+        raise Undecodable("not framed as a touch")
+    touch: Touch = decode(data)
+    return touch.channel, touch.body
 
 
 def decode_tick(data: bytes) -> int:

@@ -67,6 +67,7 @@ def test_touches_agree_with_the_reference(touch: Touch) -> None:
     assert framed == reference_write("touch", touch_datum(touch))
     assert reference_read("touch", framed) == touch_datum(touch)
     assert messages.decode_touch(framed) == touch
+    assert messages.decode_touch_body(framed) == (touch.channel, touch.body)
     assert messages.decode_touch_without_body(framed) == touch._replace(body=b"")
 
 

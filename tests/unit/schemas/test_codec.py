@@ -19,6 +19,7 @@ from schemas.messages import (
     decode_facts,
     decode_message,
     decode_touch,
+    decode_touch_body,
     encode_facts,
     encode_handover,
     encode_statement,
@@ -190,7 +191,13 @@ def test_own_messages_are_told_apart() -> None:
     """A message of one kind is Undecodable as another, and by the dispatcher."""
     tick, facts = encode_tick(5), encode_facts(bytes(16), Facts(1))
     assert (message_kind(tick), message_kind(facts), decode_message(tick)) == ("tick", "facts", 5)
-    for call, data in ((decode_touch, tick), (decode_facts, tick), (decode_message, facts), (message_kind, b"\0junk")):
+    for call, data in (
+        (decode_touch, tick),
+        (decode_touch_body, tick),
+        (decode_facts, tick),
+        (decode_message, facts),
+        (message_kind, b"\0junk"),
+    ):
         with pytest.raises(Undecodable, match="not framed"):
             call(data)
 
