@@ -18,7 +18,7 @@ from rich.status import Status
 
 from benchmarks import report
 from benchmarks.contest import CONTENDERS, PARTITIONS, ContenderFailed, compete
-from benchmarks.events import Keyed, keyed_events, stitched_events
+from benchmarks.events import Keyed, crowded_events, keyed_events, stitched_events
 from benchmarks.growth import grow
 from benchmarks.job import ROOT
 from benchmarks.pipeline import Flow, PipelineWrong, take_turns
@@ -31,10 +31,8 @@ from tests.faults.kafka import ApacheKafka
 
 EVENTS, PROSPECTS, ROUNDS = 300_000, 20_000, 3
 SIZES = (20_000, 200_000, 2_000_000)
-PARTS = ("end_to_end", "stitching", "contest", "core", "growth", "crowds", "sink")
+PARTS = ("end_to_end", "stitching", "people", "contest", "core", "growth", "crowds", "sink")
 GROWTH_EVENTS = 100_000
-PEOPLE = 0.45
-"""So many people for each prospect wanted: with the visitors whom nobody knows that makes as many prospects in the end."""
 
 
 def main() -> int:
@@ -77,10 +75,11 @@ def _measure(options: argparse.Namespace, work: Path, teller: _Teller) -> dict[s
     truth = expected(events)
     flows = {}
     if "end_to_end" in options.parts:
-        flows["end_to_end"] = Flow(events, truth.lasting)
-    if "stitching" in options.parts:
-        teller.doing(f"the oracle looks at {options.events:,} events to be stitched")
-        flows["stitching"] = Flow(*stitched_events(options.events, int(options.prospects * PEOPLE)))
+        flows["end_to_end"] = Flow(events, truth.lasting, options.prospects)
+    for part, stitched in (("stitching", stitched_events), ("people", crowded_events)):
+        if part in options.parts:
+            teller.doing(f"the oracle looks at {options.events:,} events to be stitched")
+            flows[part] = Flow(*stitched(options.events, options.prospects))
     if flows:
         teller.doing(f"end to end, {options.rounds} rounds")
         results |= take_turns(flows, options.rounds, work, teller.so_far)

@@ -9,14 +9,16 @@ from typing import NamedTuple
 from agents.acceptance import phone_parser
 from benchmarks.job import Job
 from funnel.identifiers import identify, prospect_id
-from tests.generators import generate_events
-from tests.generators.crowds import Event, generate_population
+from tests.generators import generate_events, generate_population, with_sign_ins
+from tests.generators.crowds import Event
 from tests.oracle import Settings, truth_of
 from tests.pipeline import SALES
 
 ID_KEY = b"benchmarks benchmarks benchmarks"
 SEED = 11
 DAY = 86_400_000_000
+PEOPLE = 0.45
+"""Of the prospects who come of a population, how many are people somebody knows."""
 SETTINGS = Settings(id_key=ID_KEY, phone_region=None)
 
 
@@ -29,20 +31,46 @@ class Keyed(NamedTuple):
     channel: str
 
 
+class Stitched(NamedTuple):
+    """Events that have to be stitched, and what must come of them, as the oracle says."""
+
+    events: list[Keyed]
+    rows: int
+    """Of `stage_transitions`, expiries aside."""
+    prospects: int
+    """With any rows."""
+
+
 def keyed_events(events: int, prospects: int) -> list[Keyed]:
     """Framed events keyed by prospect: 2% copies, 0.5% copies that differ, 3% late by up to two days."""
-    return _keyed(generate_events(SEED, events, prospects, duplicates=0.02, differing=0.005, shuffled=False))
+    return _keyed(_plain(events, prospects))
 
 
-def stitched_events(events: int, people: int) -> tuple[list[Keyed], int]:
-    """The same of people with devices, and how many transitions must come of them (expiries aside), as the oracle says.
+def stitched_events(events: int, prospects: int) -> Stitched:
+    """The same, but that 60% of the events on the web name only a device; of these a fifth are on one on which somebody signs in later.
 
-    Of events on the web 60% name only a device; on a fifth of these devices somebody signs in later.
+    Those who never sign in are prospects, too: there are half as many people, so that there are as many prospects.
     """
-    drawn = generate_population(SEED, events, people, duplicates=0.02, differing=0.005, shuffled=False)
+    return _stitched(with_sign_ins(SEED, _plain(events, prospects // 2)))
+
+
+def crowded_events(events: int, prospects: int) -> Stitched:
+    """The same of people with up to two accounts, two addresses, four devices and a phone, who share laptops and kiosks.
+
+    About as many prospects come of it; visitors whom nobody knows are the others.
+    """
+    people = int(prospects * PEOPLE)
+    return _stitched(generate_population(SEED, events, people, duplicates=0.02, differing=0.005, shuffled=False))
+
+
+def _plain(events: int, prospects: int) -> list[Event]:
+    return generate_events(SEED, events, prospects, duplicates=0.02, differing=0.005, shuffled=False)
+
+
+def _stitched(drawn: list[Event]) -> Stitched:
     now = max(event["occurred_at"] for event in drawn)
     truth = truth_of(drawn, [tomllib.loads(SALES.read_text())], SETTINGS, now)
-    return _keyed(drawn), sum(row.kind != "expired" for row in truth.transitions)
+    return Stitched(_keyed(drawn), sum(row.kind != "expired" for row in truth.transitions), len(truth.prospects))
 
 
 def _keyed(drawn: list[Event]) -> list[Keyed]:

@@ -40,6 +40,8 @@ class Flow(NamedTuple):
     events: Sequence[Keyed]
     rows: int
     """Of `stage_transitions`, expiries aside, that must come of them."""
+    prospects: int
+    """About how many come of them."""
 
 
 def take_turns(
@@ -63,6 +65,7 @@ def take_turns(
     return {
         name: {
             "events": len(flows[name].events),
+            "prospects": flows[name].prospects,
             "rows": flows[name].rows,
             "events_per_second": round(median(found)),
             "runs": [round(rate) for rate in found],

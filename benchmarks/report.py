@@ -119,13 +119,17 @@ def markdown(results: dict[str, Any]) -> str:
             )
         ]
     if stitched := results.get("stitching"):
-        share = (
-            f", {stitched['share']:.2f} of the rate beside it ({STITCHED} wanted)" if "end_to_end" in results else ""
-        )
         parts += [
             (
-                f"**With stitching**, 60% of the events on the web anonymous, on a fifth of these devices somebody signs in later:"
-                f" {stitched['events_per_second']:,} events/s, {_range(stitched['runs'])}{share}."
+                "**With stitching**: the same stream, but that 60% of the events on the web name only a device, and on a fifth of these"
+                f" devices somebody signs in later: {_rate(stitched)}{_share(stitched, results, f' ({STITCHED} wanted)')}."
+            )
+        ]
+    if people := results.get("people"):
+        parts += [
+            (
+                "**With people of many identifiers**: up to two accounts, two addresses, four devices and a phone each, some of them shared,"
+                f" as much of it anonymous: {_rate(people)}{_share(people, results)}."
             )
         ]
     if crowds := results.get("crowds"):
@@ -166,6 +170,15 @@ def write(results: dict[str, Any]) -> Path:
     path = RESULTS / "latest.json"
     path.write_text(json.dumps(results, indent=2) + "\n")
     return path
+
+
+def _rate(flow: dict[str, Any]) -> str:
+    return f"{flow['events_per_second']:,} events/s, {_range(flow['runs'])}, {flow['prospects']:,} prospects"
+
+
+def _share(flow: dict[str, Any], results: dict[str, Any], wanted: str = "") -> str:
+    """Of what the stream without stitching did in the same turns."""
+    return f", {flow['share']:.2f} of the rate beside it{wanted}" if "end_to_end" in results else ""
 
 
 def _times(one: dict[str, Any]) -> str:

@@ -12,6 +12,7 @@ from tests.generators.funnels import funnel_toml, random_funnel
 from tests.generators.populations import PopulationCase, populations, random_population
 from tests.generators.realistic import generate_events, write_ndjson
 from tests.generators.shrinking import smallest
+from tests.generators.sign_ins import with_sign_ins
 
 __all__ = [
     "Case",
@@ -27,5 +28,6 @@ __all__ = [
     "random_population",
     "smallest",
     "strangers",
+    "with_sign_ins",
     "write_ndjson",
 ]

@@ -9,11 +9,13 @@ import pytest
 
 from tests.generators import (
     PopulationCase,
+    generate_events,
     generate_population,
     random_case,
     random_population,
     smallest,
     strangers,
+    with_sign_ins,
 )
 from tests.generators.populations import LONGEST
 from tests.generators.traits import traits_of
@@ -148,3 +150,18 @@ def test_big_populations_have_realistic_shares() -> None:
     assert max(times) - min(times) < LATENESS
     length = Counter(len(identifiers_of(event, "US")) for event in distinct)
     assert min(length[1], length[2], length[3]) > 0
+
+
+def test_sign_ins_have_the_shares_that_are_told() -> None:
+    """Six of ten events on the web are anonymous, two of ten of these signed in on later; everybody else stays who they were."""
+    drawn = generate_events(3, 20_000, 700, duplicates=0.02, differing=0.005, shuffled=False)
+    events = with_sign_ins(3, drawn)
+    assert events == with_sign_ins(3, drawn)
+    assert accept(events, SETTINGS).duplicate == accept(drawn, SETTINGS).duplicate
+    web = [event for event in events[:19_500] if event["channel"] == "web"]
+    anonymous = [event for event in web if identifiers_of(event, "US")[0].startswith("anonymous_id:")]
+    assert len(anonymous) / len(web) == pytest.approx(0.6, abs=0.01)
+    named = {event["anonymous_id"]: event["occurred_at"] for event in web if len(identifiers_of(event, "US")) > 1}
+    later = [event for event in anonymous if named.get(event["anonymous_id"], 0) >= event["occurred_at"]]
+    assert len(later) / len(anonymous) == pytest.approx(0.2, abs=0.001)
+    assert len(stitch(events[:19_500], [], SETTINGS).shared) == 0
