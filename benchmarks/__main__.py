@@ -18,10 +18,10 @@ from rich.status import Status
 
 from benchmarks import report
 from benchmarks.contest import CONTENDERS, PARTITIONS, ContenderFailed, compete
-from benchmarks.events import Keyed, crowded_events, keyed_events, stitched_events
+from benchmarks.events import Flow, Keyed, keyed_events, population_events, stitched_events
 from benchmarks.growth import grow
 from benchmarks.job import ROOT
-from benchmarks.pipeline import Flow, PipelineWrong, take_turns
+from benchmarks.pipeline import PipelineWrong, take_turns
 from benchmarks.rivals import environment, rivals_python
 from benchmarks.stream import load
 from benchmarks.truth import expected
@@ -76,10 +76,10 @@ def _measure(options: argparse.Namespace, work: Path, teller: _Teller) -> dict[s
     flows = {}
     if "end_to_end" in options.parts:
         flows["end_to_end"] = Flow(events, truth.lasting, options.prospects)
-    for part, stitched in (("stitching", stitched_events), ("people", crowded_events)):
+    for part, stitched in (("stitching", stitched_events), ("people", population_events)):
         if part in options.parts:
             teller.doing(f"the oracle looks at {options.events:,} events to be stitched")
-            flows[part] = Flow(*stitched(options.events, options.prospects))
+            flows[part] = stitched(options.events, options.prospects)
     if flows:
         teller.doing(f"end to end, {options.rounds} rounds")
         results |= take_turns(flows, options.rounds, work, teller.so_far)

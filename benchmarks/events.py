@@ -31,14 +31,14 @@ class Keyed(NamedTuple):
     channel: str
 
 
-class Stitched(NamedTuple):
-    """Events that have to be stitched, and what must come of them, as the oracle says."""
+class Flow(NamedTuple):
+    """A stream to measure end to end, and what must come of it."""
 
     events: list[Keyed]
     rows: int
     """Of `stage_transitions`, expiries aside."""
     prospects: int
-    """With any rows."""
+    """About how many."""
 
 
 def keyed_events(events: int, prospects: int) -> list[Keyed]:
@@ -46,7 +46,7 @@ def keyed_events(events: int, prospects: int) -> list[Keyed]:
     return _keyed(_plain(events, prospects))
 
 
-def stitched_events(events: int, prospects: int) -> Stitched:
+def stitched_events(events: int, prospects: int) -> Flow:
     """The same, but that 60% of the events on the web name only a device; of these a fifth are on one on which somebody signs in later.
 
     Those who never sign in are prospects, too: there are half as many people, so that there are as many prospects.
@@ -54,7 +54,7 @@ def stitched_events(events: int, prospects: int) -> Stitched:
     return _stitched(with_sign_ins(SEED, _plain(events, prospects // 2)))
 
 
-def crowded_events(events: int, prospects: int) -> Stitched:
+def population_events(events: int, prospects: int) -> Flow:
     """The same of people with up to two accounts, two addresses, four devices and a phone, who share laptops and kiosks.
 
     About as many prospects come of it; visitors whom nobody knows are the others.
@@ -67,10 +67,11 @@ def _plain(events: int, prospects: int) -> list[Event]:
     return generate_events(SEED, events, prospects, duplicates=0.02, differing=0.005, shuffled=False)
 
 
-def _stitched(drawn: list[Event]) -> Stitched:
+def _stitched(drawn: list[Event]) -> Flow:
+    """With what the oracle says must come of it."""
     now = max(event["occurred_at"] for event in drawn)
     truth = truth_of(drawn, [tomllib.loads(SALES.read_text())], SETTINGS, now)
-    return Stitched(_keyed(drawn), sum(row.kind != "expired" for row in truth.transitions), len(truth.prospects))
+    return Flow(_keyed(drawn), sum(row.kind != "expired" for row in truth.transitions), len(truth.prospects))
 
 
 def _keyed(drawn: list[Event]) -> list[Keyed]:

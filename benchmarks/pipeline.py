@@ -8,11 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from statistics import median
-from typing import Any, NamedTuple
+from typing import Any
 
 from kafka.admin import KafkaAdminClient
 
-from benchmarks.events import ID_KEY, Keyed
+from benchmarks.events import ID_KEY, Flow, Keyed
 from benchmarks.stream import load
 from journey.counts import Counter
 from journey.local_stack import running_stack
@@ -32,16 +32,6 @@ _ROWS = "SELECT count() FROM stage_transitions FINAL WHERE kind != 'expired'"
 
 class PipelineWrong(RuntimeError):
     """ClickHouse holds other rows than it should."""
-
-
-class Flow(NamedTuple):
-    """A stream to measure."""
-
-    events: Sequence[Keyed]
-    rows: int
-    """Of `stage_transitions`, expiries aside, that must come of them."""
-    prospects: int
-    """About how many come of them."""
 
 
 def take_turns(

@@ -121,8 +121,8 @@ def markdown(results: dict[str, Any]) -> str:
     if stitched := results.get("stitching"):
         parts += [
             (
-                "**With stitching**: the same stream, but that 60% of the events on the web name only a device, and on a fifth of these"
-                f" devices somebody signs in later: {_rate(stitched)}{_share(stitched, results, f' ({STITCHED} wanted)')}."
+                "**With stitching**: the same stream, but that 60% of the events on the web name only a device, a fifth of these one on"
+                f" which somebody signs in later: {_rate(stitched)}{_share(stitched, results, f' ({STITCHED} wanted)')}."
             )
         ]
     if people := results.get("people"):

@@ -55,7 +55,7 @@ class Reception:
         *("me", "before", "terms", "revision", "position", "as_of", "clock"),
         *("history", "identity", "notes", "new", "gone"),
         *("reordered", "first_change", "redelivered", "too_late", "duplicate"),
-        *("entered", "left", "rehanded", "sighted", "recount", "asked", "forgotten", "answers", "told", "noted"),
+        *("entered", "left", "rehanded", "sighted", "recount", "asked", "forgotten", "answers", "told"),
     )
 
     def __init__(self, me: bytes, before: State, terms: Terms) -> None:
@@ -91,8 +91,11 @@ class Reception:
         """Those to be answered that the actor is forgotten."""
         self.told: frozenset[bytes] | None = None
         """All whom a forgotten actor knew and has to tell; None where it has not just been forgotten."""
-        self.noted: set[int] = set()
-        """First bytes of the keys of notes that changed; known once all is settled."""
+
+    @property
+    def noted(self) -> set[int]:
+        """First bytes of the keys of notes that changed."""
+        return {key[0] for key in self.notes}
 
     def take(self, message: Message) -> None:
         """Take one message."""
@@ -364,4 +367,3 @@ class Reception:
             sightings.count_again(self)
         if MISSING in self.identity or ERASED in self.identity:
             erasure.settle(self)
-        self.noted = {key[0] for key in self.notes}

@@ -147,7 +147,7 @@ def _hand_on(reception: Reception, way: Way, sends: list[Send], retracted: list[
     me, before, revision = reception.me, reception.before, reception.revision
     if not way.turns and not before.way.turns:
         return
-    if way == before.way and not reception.left and _same_members(reception):
+    if way == before.way and not reception.left and _NAMING.isdisjoint(reception.noted):
         going = ((way.at(kept.touch.occurred_at), kept) for kept in reception.new.values() if kept.touch.matches)
         sends += [_handover(me, to, revision, kept) for to, kept in going if to]
         return
@@ -191,14 +191,6 @@ def _members(me: bytes, identity: Identity) -> list[_Named]:
     found = [(me, kind, name) for kind, name in names(identity)]
     found += [(key[17:], note.kind, note.name) for key, note in identity.items() if isinstance(note, Member)]
     return found
-
-
-def _same_members(reception: Reception) -> bool:
-    """Whether those who go where this one goes are who they were."""
-    if _NAMING.isdisjoint(reception.noted):
-        return True
-    me = reception.me
-    return sorted(_members(me, reception.identity)) == sorted(_members(me, reception.before.identity))
 
 
 def _membership(me: bytes, to: bytes, revision: int, member: _Named) -> Send:

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from typing import Any
 
-from tests.generators.crowds import ANONYMOUS, SIGN_IN_LATER
+from tests.generators.crowds import ANONYMOUS, SIGN_IN_LATER, Event, Identifiers
 from tests.oracle.identity import STRENGTH
-
-Event = dict[str, Any]
-Identifiers = dict[str, str]
 
 
 def with_sign_ins(seed: int, events: Sequence[Event]) -> list[Event]:
